@@ -1,0 +1,205 @@
+"""The command ``mpidist``: run an analysis script, look at saved results, try the demo, check the installation.
+
+Exit codes: 0 complete, 1 the run is incomplete (the receipt says what is missing), 2 wrong usage or an error on the
+user's side (script, files, columns), 3 the ranks could not be started or died, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from . import __version__
+from .checkpoint import load
+from .errors import MpidistError, RankDied, WorldError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .run import Run
+
+__all__ = ["main"]
+
+INCOMPLETE, WRONG, NO_RANKS, INTERRUPTED = 1, 2, 3, 130
+CONTRACT = """\b
+The script is ordinary Python that opens data and names its results at top level:
+\b
+    import mpidist as md
+    events = md.open("data/*.root:Events")
+    cut = md.param("pt_cut", 20.0, unit="GeV")
+    results = {"pt": md.hist(events.Muon.pt[events.Muon.pt > cut], bins=100)}
+\b
+`results` maps names to md.hist(...), md.sum(...) and so on. If it defines a function
+`finish(results, folder)`, that is called with the final values and the folder of --out
+(plots, fits, ...); the paths that it returns are printed."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mpidist")
+def cli() -> None:
+    """Interactive, distributed HEP analysis over MPI."""
+
+
+@cli.command(epilog=CONTRACT)
+@click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--ranks", "-n", type=click.IntRange(min=0), default=None, help="MPI ranks; 0: this process, no MPI. Default: one a core.")
+@click.option("--out", "-o", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Save results and run card to this HDF5 file.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a md.param of the script; may be repeated.")
+@click.option("--partial", is_flag=True, help="Exit with 0 also if something failed.")
+def run(script: Path, ranks: int | None, out: Path | None, settings: tuple[str, ...], *, partial: bool) -> None:
+    """Run the results that a Python SCRIPT defines."""
+    values = dict(_setting(text) for text in settings)
+    console = Console()
+    namespace = _executed(script, values)
+    code = execute(namespace, ranks=ranks, out=out, console=console)
+    sys.exit(0 if partial and code == INCOMPLETE else code)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        msg = f"--set takes name=value, not {text!r}"
+        raise click.BadParameter(msg)
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _executed(script: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The names that the script defines; parameters get `values`."""
+    from .lazy import overriding
+
+    sys.path.insert(0, str(script.resolve().parent))
+    try:
+        with overriding(values):
+            namespace = runpy.run_path(str(script), run_name="__mpidist__")
+    except MpidistError as error:
+        _name_line(error, script)
+        raise
+    results = namespace.get("results")
+    if not isinstance(results, Mapping) or not results:
+        msg = f"{script} defines no `results`.\n\n{CONTRACT.replace(chr(8), '')}"
+        raise click.UsageError(msg)
+    return namespace
+
+
+def _name_line(error: MpidistError, script: Path) -> None:
+    """Note the line of the user's script that the error comes from."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename == str(script):
+            error.add_note(f"  in {script}, line {frame.lineno}: {frame.line}")
+            return
+
+
+def execute(namespace: Mapping[str, Any], *, ranks: int | None, out: Path | None, console: Console) -> int:
+    """Run `namespace["results"]`, show it, save it, call `finish`; returns the exit code."""
+    from .terminal import watch
+
+    results = namespace["results"]
+    finish = namespace.get("finish")
+    if ranks == 0:
+        from .plan import make_plan
+        from .run import Run
+        from .threadworld import ThreadWorld
+
+        return _finished(watch(Run(make_plan(results), ThreadWorld(1)), console=console), finish, out, console)
+    from .session import connect
+    from .world import Local
+
+    with console.status("starting MPI ranks ..."):
+        session = connect(Local() if ranks is None else Local(ranks=ranks))
+    with session:
+        console.print(f"[dim]{escape(repr(session)[1:-1])}[/]", highlight=False)
+        return _finished(watch(session.run(results), console=console), finish, out, console)
+
+
+def _finished(ended: Run, finish: Any, out: Path | None, console: Console) -> int:
+    if ended.snapshot is None or (ended.error is not None and not ended.snapshot.parts):
+        ended.result()
+    receipt = ended.receipt
+    console.print(receipt.report(), markup=False, highlight=False)
+    if out is not None:
+        ended.save(out)
+        console.print(f"saved {out}", markup=False, highlight=False)
+    if finish is not None and ended.snapshot is not None:
+        folder = Path() if out is None else out.parent
+        for path in finish(ended.snapshot.results, folder) or ():
+            console.print(f"saved {path}", markup=False, highlight=False)
+    if isinstance(ended.error, RankDied):
+        console.print(str(ended.error), style="red", markup=False)
+        return NO_RANKS
+    return 0 if receipt.complete else INCOMPLETE
+
+
+@cli.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--card", is_flag=True, help="Print the whole run card as JSON.")
+def show(file: Path, *, card: bool) -> None:
+    """Show the results and the receipt of a saved FILE.h5."""
+    import hist
+
+    from .snapshot import Progress
+    from .terminal import panel
+
+    saved = load(file)
+    if card:
+        click.echo(json.dumps(saved.card, indent=1))
+        return
+    console = Console()
+    console.print(saved.receipt, markup=False, highlight=False)
+    whole = Progress(1, 1, 1, 1, 0, 0.0, 0.0, None, ())
+    for name, value in saved.results.items():
+        if isinstance(value, hist.Hist) and len(value.axes) == 1:
+            console.print(panel(name, value, whole))
+        else:
+            console.print(f"{name} = {value!r}", markup=False)
+    for key in ("dataset", "digest"):
+        console.print(f"[dim]{key}: {escape(str(saved.card['plan'].get(key)))}[/]", highlight=False)
+
+
+@cli.command()
+@click.option("--ranks", "-n", type=click.IntRange(min=1), default=2, show_default=True, help="MPI ranks.")
+@click.option("--out", "-o", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-output"), show_default=True, help="Folder for the results.")
+@click.option("--repeat", type=click.IntRange(min=1), default=60, show_default=True, help="How often the 100 000 events are read, so that there is something to watch.")
+def demo(ranks: int, out: Path, repeat: int) -> None:
+    """Run the example analysis on real CMS events with local MPI ranks."""
+    from .demo import run_demo
+
+    sys.exit(run_demo(ranks=ranks, out=out, repeat=repeat))
+
+
+@cli.command()
+@click.option("--ranks", "-n", type=click.IntRange(min=1), default=2, show_default=True, help="Ranks of the trial world.")
+def doctor(ranks: int) -> None:
+    """Check this installation: versions, MPI, and whether a world of ranks comes up."""
+    from .doctor import examine
+
+    sys.exit(0 if examine(Console(), ranks=ranks) else NO_RANKS)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the command: errors of mpidist are printed as text, without a traceback."""
+    try:
+        cli.main(args=None if arguments is None else list(arguments), standalone_mode=True)
+    except WorldError as error:
+        _fail(error, NO_RANKS)
+    except MpidistError as error:
+        _fail(error, WRONG)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _fail(error: MpidistError, code: int) -> None:
+    text = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    Console(stderr=True).print(text, style="red", markup=False, highlight=False)
+    sys.exit(code)

@@ -1,0 +1,83 @@
+"""Scanning: what a rank must know about a file before it is cut into chunks. Never raises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mpidist.errors import near_names
+
+from . import cache
+from .dataset import column_type
+from .files import FileInfo
+from .opening import Unopened, open_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .dataset import Dataset
+    from .files import ColumnInfo, FileRef, OpenFile
+
+__all__ = ["scan", "scan_open"]
+
+
+def scan(dataset: Dataset, ref: FileRef, columns: Iterable[str]) -> FileInfo:
+    """What there is to know about one file: entries, identity, boundaries and sizes of `columns`.
+
+    Checks that each of `columns` exists with the type it has in `dataset`: any other type is a problem, also another width
+    of the same kind of number, because then the results would depend on which file was opened first. Any rank may call it, and
+    several may for the same file. Uses and extends the cache on disk.
+
+    Returns:
+        A `FileInfo`; `problem` and `problem_kind` are set if the file cannot be used. Never raises.
+    """
+    try:
+        file = open_file(ref.path, ref.tree)
+    except Unopened as error:
+        return FileInfo(ref, problem=str(error), problem_kind=error.kind)
+    try:
+        return scan_open(dataset, ref, columns, file)
+    except Exception as error:  # noqa: BLE001 (damaged metadata raise anything; a scan reports it)
+        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        problem = f"the metadata of {ref} cannot be read: {type(error).__name__}: {text}"
+        return FileInfo(ref, problem=problem, problem_kind="damaged")
+    finally:
+        file.close()
+
+
+def scan_open(dataset: Dataset, ref: FileRef, columns: Iterable[str], file: OpenFile) -> FileInfo:
+    """Like `scan`, for a file that is open already. May raise what the format's library raises."""
+    ref = replace(ref, tree=file.tree, format=file.format)
+    known = cache.load(ref.path, ref.tree, file.identity)
+    found: dict[str, ColumnInfo] = {} if known is None else dict(known.columns)
+    fresh: dict[str, ColumnInfo] = {}
+    problems: list[str] = []
+    out: dict[str, ColumnInfo] = {}
+    for name in columns:
+        expected = dataset.type_of(name)
+        info = found.get(name)
+        if info is None:
+            form = file.field(dataset.field_of[name])
+            if form is None or not column_type(form, name):
+                problems.append(_missing(name, file))
+                continue
+            info = fresh[name] = file.column(name, form)
+        if info.type != expected:
+            problems.append(f"column {name!r} is {info.type} here, but {expected} in the dataset")
+        out[name] = info
+    entries = file.entries if known is None else known.entries
+    if fresh or known is None:
+        cache.store(ref.path, ref.tree, cache.Entry(file.identity, ref.tree, ref.format, entries, fresh))
+    if problems:
+        text = f"{ref}: " + "; ".join(problems)
+        return FileInfo(ref, entries, file.identity, problem=text, problem_kind="schema")
+    return FileInfo(ref, entries, file.identity, out)
+
+
+def _missing(name: str, file: OpenFile) -> str:
+    reason = file.unreadable().get(name)
+    if reason is not None:
+        return f"column {name!r} cannot be read: {reason}"
+    near = near_names(name, file.names())
+    hint = f" (there is {' and '.join(repr(n) for n in near)})" if near else ""
+    return f"column {name!r} is missing{hint}"

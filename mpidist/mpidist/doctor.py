@@ -1,0 +1,118 @@
+"""``mpidist doctor``: what this installation can do, step by step, with a fix for what it cannot."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .errors import MpidistError
+from .world import Local, World, orphans
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+__all__ = ["examine"]
+
+PACKAGES = ("awkward", "uproot", "numpy", "hist", "boost-histogram", "vector", "h5py", "mpi4py", "ipyparallel", "ipykernel")
+VIEWS = ("ipywidgets", "bqplot", "anywidget", "jupyterlab")
+
+
+def examine(console: Console, *, ranks: int) -> bool:
+    """Run all checks and print one line for each; whether distributed runs will work."""
+    console.print(f"mpidist {__version__}, Python {platform.python_version()}, {platform.platform()}", highlight=False)
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("packages", _packages),
+        ("notebook view", _views),
+        ("mpiexec", lambda: Local(ranks=ranks).command()),
+        ("loopback port", _port),
+        ("left-over ranks", _left_over),
+        (f"{ranks} MPI ranks", lambda: _world(ranks)),
+    ]
+    good = True
+    for name, check in checks:
+        began = time.perf_counter()
+        try:
+            text, mark = check(), "[green]ok  [/]"
+        except Note as note:
+            text, mark = str(note), "[yellow]note[/]"
+        except (MpidistError, OSError, ImportError) as error:
+            text, mark, good = str(error), "[red]FAIL[/]", False
+        console.print(mark, end=" ")
+        console.print(f"{name}: {text} ({time.perf_counter() - began:.1f} s)", markup=False, highlight=False)
+    return good
+
+
+class Note(Exception):
+    """Something that a user should know, though runs will work."""
+
+
+def _packages() -> str:
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            msg = f'{name} is not installed in {sys.prefix}. Hint: pip install "mpidist[embedded]"'
+            raise ImportError(msg) from None
+    return ", ".join(found)
+
+
+def _views() -> str:
+    missing = [name for name in VIEWS if importlib.util.find_spec(name) is None]
+    if missing:
+        msg = f'{", ".join(missing)} missing: no live plots in notebooks. Hint: pip install "mpidist[widgets]"'
+        raise Note(msg)
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VIEWS)
+
+
+def _port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{listener.getsockname()[1]} can be opened"
+
+
+def _left_over() -> str:
+    left = orphans()
+    if left:
+        msg = "; ".join(map(str, left)) + ". Hint: for orphan in mpidist.orphans(): orphan.clean()"
+        raise Note(msg)
+    return "none"
+
+
+def _world(ranks: int) -> str:
+    world = World.start(Local(ranks=ranks))
+    try:
+        milliseconds = 1e3 * float(max(world.px.apply_sync(_allreduce_seconds)))
+        hosts = ", ".join(sorted(set(world.hosts)))
+        notes = "".join(f"; {note}" for note in world.notes)
+        return f"one MPI world on {hosts} ({world.mpi}), small allreduce {milliseconds:.2f} ms{notes}"
+    finally:
+        world.close()
+
+
+def _allreduce_seconds() -> float:
+    """On every rank: seconds for a collective of eight numbers, the fastest of twenty."""
+    import time
+
+    import numpy as np
+
+    from mpidist.spmd import mpi
+    from mpidist.spmd.comm import wait
+
+    comm = mpi.duplicate(lambda: False)
+    row = np.arange(8, dtype=np.int64)
+    fastest = 1e9
+    for _ in range(20):
+        began = time.perf_counter()
+        wait(comm.allgather(row))
+        fastest = min(fastest, time.perf_counter() - began)
+    comm.free()
+    return fastest

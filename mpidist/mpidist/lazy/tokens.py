@@ -1,0 +1,157 @@
+"""Structural digests: what makes two recorded steps the same step.
+
+The token of a node is a hash of its function and of its argument template, in which other nodes
+count by their tokens. Functions that can be imported count by their name, so their tokens are the
+same in every process; functions and objects of a notebook count by their cloudpickle bytes, which
+are *not* promised to be equal in two processes (`stable` is then False). A parameter counts by its
+name, not its value.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import cloudpickle
+import numpy as np
+
+from mpidist.lazy.node import Node, Parameter, Ref, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["leaf_token", "node_token", "structural_digest"]
+
+_names: weakref.WeakKeyDictionary[Any, tuple[bytes, bool]] = weakref.WeakKeyDictionary()
+
+
+def leaf_token(leaf: Any) -> str:
+    """The token of the events of an origin, or of a parameter."""
+    text = f"parameter:{leaf.name}" if isinstance(leaf, Parameter) else f"events:{leaf.digest}"
+    return _hash([text.encode()])
+
+
+def node_token(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    inputs: tuple[tuple[str, bool], ...],
+    *,
+    fresh: bool = False,
+) -> tuple[str, bool]:
+    """(token, stable) of a call whose inputs have the given (token, stable).
+
+    `fresh` pickles notebook functions again, as the globals they use may have changed.
+    """
+    name, stable = _function_name(function, fresh=fresh)
+    encoder = _Encoder(inputs, stable=stable)
+    encoder.parts.append(name)
+    encoder.add(args)
+    encoder.add(dict(sorted(kwargs.items())))
+    return _hash(encoder.parts), encoder.stable
+
+
+def structural_digest(root: Node) -> str:
+    """The digest of an expression now: unstable parts are pickled again."""
+    if root.stable:
+        return root.token
+    tokens: dict[int, tuple[str, bool]] = {}
+    for node in walk([root]):
+        if node.stable or node.function is None:
+            tokens[id(node)] = node.token, node.stable
+        else:
+            inputs = tuple(tokens[id(used)] for used in node.inputs)
+            tokens[id(node)] = node_token(node.function, node.args, node.kwargs, inputs, fresh=True)
+    return tokens[id(root)][0]
+
+
+class _Encoder:
+    """Turns an argument template into bytes that are equal only for equal templates."""
+
+    def __init__(self, inputs: tuple[tuple[str, bool], ...], *, stable: bool) -> None:
+        self.parts: list[bytes] = []
+        self.inputs = inputs
+        self.stable = stable and all(each for _, each in inputs)
+
+    def add(self, value: Any) -> None:
+        kind = type(value)
+        if kind is Ref:
+            self.parts.append(b"ref:" + self.inputs[value.index][0].encode())
+        elif kind is list or kind is tuple:
+            self.parts.append(f"{kind.__name__}:{len(value)}".encode())
+            for part in value:
+                self.add(part)
+        elif kind is dict:
+            self.parts.append(f"dict:{len(value)}".encode())
+            for key, part in value.items():
+                self.add(key)
+                self.add(part)
+        elif kind is slice:
+            self.parts.append(b"slice")
+            for part in (value.start, value.stop, value.step):
+                self.add(part)
+        else:
+            self.parts.append(self.end(value))
+
+    def end(self, value: Any) -> bytes:
+        if value is None or value is Ellipsis or isinstance(value, (bool, int, float, complex, str, bytes)):
+            return f"{type(value).__name__}:{value!r}".encode()
+        if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind not in "OV":
+            raw = np.ascontiguousarray(value)
+            return f"array:{raw.dtype.str}:{value.shape}:".encode() + raw.tobytes()
+        if isinstance(value, (ak.Array, ak.contents.Content)):
+            return _array_bytes(value)
+        if isinstance(value, (np.dtype, ak.forms.Form, ak.types.Type)):
+            return f"{type(value).__name__}:{value!s}".encode()
+        name, stable = _function_name(value, fresh=False)
+        self.stable = self.stable and stable
+        return name
+
+
+def _array_bytes(value: ak.Array | ak.contents.Content) -> bytes:
+    form, length, buffers = ak.to_buffers(ak.to_packed(value))
+    parts = [f"{form.to_json()}:{length}".encode()]
+    for name in sorted(buffers):
+        parts += [name.encode(), np.ascontiguousarray(buffers[name]).tobytes()]
+    return b"awkward:" + _hash(parts).encode()
+
+
+def _function_name(function: Any, *, fresh: bool) -> tuple[bytes, bool]:
+    """Bytes that name `function`, and whether they are the same in every process."""
+    if not fresh:
+        try:
+            return _names[function]
+        except (KeyError, TypeError):  # not yet known, or an object that cannot be a weak key
+            pass
+    imported = _import_name(function)
+    named = (imported.encode(), True) if imported else (b"pickle:" + cloudpickle.dumps(function), False)
+    with contextlib.suppress(TypeError):
+        _names[function] = named
+    return named
+
+
+def _import_name(function: Any) -> str | None:
+    """``module:name`` if that import gives `function` itself."""
+    if isinstance(function, np.ufunc):
+        known = getattr(np, function.__name__, None) is function
+        return f"numpy:{function.__name__}" if known else None
+    module = getattr(function, "__module__", None)
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or module == "__main__":
+        return None
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return f"{module}:{name}" if found is function else None
+
+
+def _hash(parts: list[bytes]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,180 @@
+"""What a recorded step gives, found without reading anything.
+
+`trace` makes the same call on typetracers: arrays that have a type but no values. Three kinds of
+functions cannot do that and are asked in another way:
+
+* NumPy functions that awkward runs on rectangular arrays (``np.digitize``, ``np.interp``), and the
+  few awkward functions that need real buffers (``x == "text"``): called on arrays of length zero,
+  from which the form of the result is kept (`Traced.form`);
+* functions given to `mpidist.apply` with a declared type: the form is given.
+
+Such a step reads every buffer of its arguments, which `retrace` reports by touching them all.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import numpy as np
+
+from mpidist.errors import ColumnNotFound, LazyUsage
+from mpidist.lazy.node import fill, map_template
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["Traced", "emptied", "events_meta", "retrace", "trace", "tracer_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """The typetracer (or plain value, or tuple of such) that a call gives.
+
+    `form` is not None if the function cannot be called on typetracers.
+    """
+
+    meta: Any
+    form: ak.forms.Form | None = None
+
+
+def tracer_of(form: ak.forms.Form) -> ak.Array:
+    """A typetracer of unknown length with the given form."""
+    return ak.typetracer.typetracer_from_form(form)
+
+
+def events_meta(form: ak.forms.Form) -> ak.Array:
+    """The typetracer of an origin's events."""
+    return tracer_of(form)
+
+
+def trace(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    metas: Sequence[Any],
+    where: Callable[[], str],
+) -> Traced:
+    """Call `function` on the typetracers of its inputs, or on empty arrays where it needs values.
+
+    Parameters
+    ----------
+    args, kwargs
+        Templates; their references are filled from `metas`.
+    where
+        Gives the expression that a missing field was looked for in, for the message.
+
+    Raises
+    ------
+    ColumnNotFound
+        If a field or attribute does not exist.
+    Exception
+        Whatever the function raises for arguments of these types.
+    """
+    try:
+        return Traced(function(*fill(args, metas), **fill(kwargs, metas)))
+    except (ak.errors.FieldNotFoundError, AttributeError) as error:
+        missing = _missing_field(args, metas)
+        if missing is None:
+            raise
+        name, fields = missing
+        raise ColumnNotFound.near(name, fields, where()) from error
+    except (AssertionError, NotImplementedError, TypeError) as error:
+        if not _needs_buffers(error):
+            raise
+    return _trace_empty(function, args, kwargs, metas)
+
+
+def retrace(
+    function: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    form: ak.forms.Form | None,
+    metas: Sequence[Any],
+) -> Any:
+    """The meta of a call that has been traced before, on other tracers (such as reporting ones).
+
+    `args` and `kwargs` are filled already; `metas` are the inputs among them.
+    """
+    if form is None:
+        return function(*args, **kwargs)
+    for meta in metas:
+        if isinstance(meta, ak.Array):
+            ak.typetracer.touch_data(meta)
+    return tracer_of(form)
+
+
+def emptied(meta: Any) -> Any:
+    """An array of length zero in place of a typetracer; other values as they are."""
+    if isinstance(meta, ak.Array) and ak.backend(meta) == "typetracer":
+        empty = meta.layout.form.length_zero_array()
+        return ak.Array(empty, behavior=meta.behavior, attrs=meta.attrs)
+    if isinstance(meta, (tuple, list)):
+        return type(meta)(emptied(part) for part in meta)
+    return meta
+
+
+def _trace_empty(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], metas: Sequence[Any]
+) -> Traced:
+    if getattr(function, "__module__", "").partition(".")[0] == "numpy":
+        _refuse_ragged(function, metas)
+    empties = [emptied(meta) for meta in metas]
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        result = function(*fill(args, empties), **fill(kwargs, empties))
+    if isinstance(result, np.ndarray) and result.ndim > 0:
+        result = ak.Array(result)
+    if not isinstance(result, ak.Array) or len(result) != 0:
+        name = getattr(function, "__name__", str(function))
+        raise LazyUsage(
+            f"{name}: the result is not an array with one item for each event. "
+            "Hint: md.apply(func, x) calls a function on each chunk, md.reduce(func, x) reduces over events."
+        )
+    form = result.layout.form
+    return Traced(ak.Array(tracer_of(form), behavior=result.behavior), form)
+
+
+def _refuse_ragged(function: Callable[..., Any], metas: Sequence[Any]) -> None:
+    # Empty ragged arrays are rectangular, so that the call would only fail on the ranks.
+    for meta in metas:
+        if isinstance(meta, ak.Array) and not (meta.layout.purelist_isregular and not meta.fields):
+            raise LazyUsage(
+                f"np.{getattr(function, '__name__', function)} works on rectangular arrays, not on {meta.type}. "
+                "Hint: flatten first, and restore the lists with ak.unflatten(y, ak.num(x)); or use md.apply."
+            )
+
+
+def _needs_buffers(error: Exception) -> bool:
+    """Whether awkward says that a typetracer has no values to give."""
+    if isinstance(error, (AssertionError, NotImplementedError)):
+        return True
+    text = str(error)
+    return any(words in text for words in ("known data", "unknown length", "typetracer", "TypeTracer"))
+
+
+def _missing_field(args: tuple[Any, ...], metas: Sequence[Any]) -> tuple[str, list[str]] | None:
+    """(name, what there is) if the call asked an array for fields that it does not have."""
+    filled = fill(args, metas)
+    if len(filled) < 2 or not isinstance(filled[0], ak.Array):
+        return None
+    array, asked = filled[0], filled[1]
+    names: list[str] = []
+
+    def note(end: Any) -> Any:
+        if isinstance(end, str):
+            names.append(end)
+        return end
+
+    map_template(note, asked)
+    known = array.fields
+    nested = isinstance(asked, tuple)
+    for name in names:
+        if name not in known:
+            return name, known
+        if nested:  # x["Muon", "pt"] goes down one level with each name
+            array = array[name]
+            known = array.fields
+    return None

@@ -1,0 +1,165 @@
+"""The ledger: which chunks are in the results, which failed, and what is still missing.
+
+A `Table` is the full list of work of one lease (files as scanned, chunks as cut). A `Ledger` marks each chunk of
+a table as done or failed. On the wire it is two bitmaps: a chunk belongs to one rank only, so adding the ranks'
+bitmaps as integers is their union, and a chunk counted twice would show as a wrong number of set bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from .chunks import Chunk
+    from .datasets import FileInfo
+    from .errors import Failure
+
+__all__ = ["Ledger", "Receipt", "SampleProgress", "Table", "pack_bits", "unpack_bits"]
+
+
+def pack_bits(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Booleans as a bitmap of 64-bit words, least significant bit first."""
+    words = np.zeros(-(-len(flags) // 64), dtype=np.int64)
+    words.view(np.uint8)[: -(-len(flags) // 8)] = np.packbits(flags, bitorder="little")
+    return words
+
+
+def unpack_bits(words: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
+    """The first `count` booleans of a bitmap made by `pack_bits`."""
+    return np.unpackbits(words.view(np.uint8), count=count, bitorder="little").astype(np.bool_)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The files as scanned and the chunks cut from them; the same on every rank and in the kernel."""
+
+    files: tuple[FileInfo, ...]
+    chunks: tuple[Chunk, ...]
+    samples: tuple[str, ...]
+
+    @cached_property
+    def events(self) -> NDArray[np.int64]:
+        """Number of events of each chunk, shape (chunks,)."""
+        return np.array([chunk.events for chunk in self.chunks], dtype=np.int64)
+
+    @cached_property
+    def sample_of(self) -> NDArray[np.int64]:
+        """Number of the sample of each chunk, shape (chunks,)."""
+        return np.array([chunk.sample for chunk in self.chunks], dtype=np.int64)
+
+    @cached_property
+    def info(self) -> dict[int, FileInfo]:
+        """The file of each file number."""
+        return {info.ref.index: info for info in self.files}
+
+    @property
+    def problems(self) -> tuple[FileInfo, ...]:
+        """The files that could not be used; how many events they have is not known."""
+        return tuple(info for info in self.files if info.problem is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleProgress:
+    """Progress in one sample."""
+
+    name: str
+    events_done: int
+    events_total: int
+
+    @property
+    def fraction(self) -> float:
+        """Between 0 and 1; 1 for a sample without events."""
+        return self.events_done / self.events_total if self.events_total else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """What was done of a table: `done` and `failed` are booleans for each chunk, never both true."""
+
+    table: Table
+    done: NDArray[np.bool_]
+    failed: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, table: Table) -> Ledger:
+        """Nothing is done yet."""
+        count = len(table.chunks)
+        return cls(table, np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_))
+
+    @property
+    def missing(self) -> tuple[Chunk, ...]:
+        """The chunks that are not in the results, failed or not reached."""
+        return tuple(chunk for chunk in self.table.chunks if not self.done[chunk.index])
+
+    @property
+    def complete(self) -> bool:
+        """Whether every chunk was done."""
+        return bool(self.done.all())
+
+    def samples(self) -> tuple[SampleProgress, ...]:
+        """Progress of each sample, in order."""
+        count = len(self.table.samples)
+        total = np.bincount(self.table.sample_of, weights=self.table.events, minlength=count)
+        events_done = np.where(self.done, self.table.events, 0)
+        done = np.bincount(self.table.sample_of, weights=events_done, minlength=count)
+        return tuple(
+            SampleProgress(name, int(done[i]), int(total[i])) for i, name in enumerate(self.table.samples)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a result contains: the proof that nothing is missing, or the list of what is.
+
+    `events_total` counts the files that could be opened; `files_failed` are those whose number of events is unknown.
+    """
+
+    events_done: int
+    events_total: int
+    chunks_done: int
+    chunks_total: int
+    files_total: int
+    files_failed: int
+    failures: tuple[Failure, ...]
+    state: str
+    seconds: float
+    ranks: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every event of every file is in the results."""
+        return self.events_done == self.events_total and not self.files_failed
+
+    @property
+    def failed(self) -> int:
+        """Number of failed chunks and files."""
+        return len(self.failures)
+
+    def __str__(self) -> str:
+        text = f"{self.events_done} of {self.events_total} events, {self.failed} failed"
+        if self.files_failed:
+            text += f" ({self.files_failed} of {self.files_total} files could not be used: their events are unknown)"
+        left = self.chunks_total - self.chunks_done - (self.failed - self.files_failed)
+        if left > 0:
+            text += f", {left} of {self.chunks_total} chunks not reached ({self.state})"
+        return f"{text}; {self.seconds:.2f} s on {self.ranks} rank{'s' if self.ranks != 1 else ''}"
+
+    def report(self, most: int = 20) -> str:
+        """The receipt and the failures, at most `most` of them in full."""
+        return "\n".join([str(self), *failure_lines(self.failures, most)])
+
+
+def failure_lines(failures: Sequence[Failure], most: int) -> list[str]:
+    """The failures as text; beyond `most` only their number."""
+    lines = [str(failure) for failure in failures[:most]]
+    if len(failures) > most:
+        lines.append(f"... and {len(failures) - most} more (run.failures has them all)")
+    return lines

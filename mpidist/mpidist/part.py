@@ -1,0 +1,128 @@
+"""One lease of a run as the kernel sees it: takes its ranks' messages apart into exact states."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import Failure, WorldError
+from .snapshot import PartState
+from .spmd.failing import complete
+from .spmd.header import Headers
+from .spmd.packing import Lengths, Objects, totals_of
+from .spmd.task import Lease, Start
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .ledger import Table
+    from .plan import Plan
+
+__all__ = ["Part"]
+
+
+@dataclass
+class Part:
+    """The kernel's side of one task: its latest state, and the words about it for the user.
+
+    Messages come in order. A state replaces the one before it; failures and payloads that did not travel with it are
+    kept from earlier ones (a payload only if it still belongs to the state: else the result is left out).
+    """
+
+    task: Start
+    hosts: Sequence[str] = ()
+    table: Table | None = None
+    plan: Plan | None = None
+    probed: Mapping[str, object] = field(default_factory=dict)
+    state: PartState | None = None
+    scanned: tuple[int, int] = (0, 0)
+    _failures: tuple[Failure, ...] = ()
+    _file_failures: tuple[Failure, ...] = ()
+
+    def receive(self, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        """Take in one message of a rank."""
+        kind = meta["kind"]
+        if kind == "scan":
+            self.scanned = (int(meta["done"]), int(meta["total"]))
+        elif kind == "table":
+            self._receive_table(meta, buffers)
+        elif self.table is not None and self.plan is not None:
+            self._receive_state(self.table, self.plan, meta, buffers)
+
+    def _receive_table(self, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        # Pickled by our own ranks, on a channel whose messages are signed with this session's key.
+        self.table, self.probed = pickle.loads(buffers[0])
+        self.hosts = list(meta["hosts"])
+        plan = self.task.plan
+        self.plan = plan.settle(self.probed) if self.probed else plan
+        assert self.table is not None
+        self._file_failures = tuple(
+            Failure(
+                file=info.ref.path,
+                sample=self.table.samples[info.ref.sample],
+                start=0,
+                stop=0,
+                rank=0,
+                host=self.hosts[0],
+                kind=str(info.problem_kind),
+                message=str(info.problem),
+            )
+            for info in self.table.problems
+        )
+
+    def _receive_state(
+        self, table: Table, plan: Plan, meta: Mapping[str, Any], buffers: Sequence[Any]
+    ) -> None:
+        if self.state is not None and meta["sequence"] < self.state.sequence:
+            return
+        sums, maxima = (np.frombuffer(buffer, dtype=np.int64) for buffer in buffers[:2])
+        headers = Headers(np.frombuffer(buffers[2], dtype=np.int64).reshape(meta["ranks"], -1))
+        objects = Objects.loads(bytes(buffers[3])) if len(buffers[3]) else None
+        keys = tuple((int(sample), str(name)) for sample, name in meta["keys"])
+        lengths = Lengths(keys, *(tuple(numbers) for numbers in meta["lengths"]))
+        with_payload = frozenset(
+            key
+            for key in keys
+            if plan.results[key[1]].accumulator(weighted=plan.weighted).has_payload
+        )
+        payloads = objects.payloads if objects is not None and meta["payloads"] else None
+        ledger, totals = totals_of(table, lengths, meta["layout"], sums, maxima, payloads, with_payload)
+        if int(ledger.done.sum()) != headers.total("chunks_done"):
+            msg = (
+                f"the ranks report {headers.total('chunks_done')} chunks, the ledger has {int(ledger.done.sum())}: "
+                "some chunk was counted twice. This is a fault of mpidist; please report it with the plan."
+            )
+            raise WorldError(msg)
+        if objects is not None:
+            self._failures = tuple(complete(failure) for failure in objects.failures)
+        self.state = PartState(
+            ledger,
+            totals,
+            headers.statuses(self.hosts),
+            self._file_failures + self._failures,
+            float(meta["seconds"]),
+            int(meta["sequence"]),
+            plan,
+        )
+
+    def remainder(self) -> Lease:
+        """What this part lacks: files that could not be used or gave nothing, and single chunks of the others."""
+        if self.state is None or self.table is None:
+            refs = self.task.plan.dataset.files
+            lease = self.task.lease
+            return Lease(frozenset(ref.index for ref in refs), frozenset()) if lease is None else lease
+        done_files = {chunk.file for chunk in self.table.chunks if self.state.ledger.done[chunk.index]}
+        missing = self.state.ledger.missing
+        scanned = {info.ref.index for info in self.table.files}
+        unknown = {
+            ref.index
+            for ref in self.task.plan.dataset.files
+            if ref.index not in scanned and (self.task.lease is None or self.task.lease.needs(ref))
+        }
+        problems = {info.ref.index for info in self.table.problems}
+        whole = {chunk.file for chunk in missing if chunk.file not in done_files and self.task.lease is None}
+        single = frozenset((chunk.file, chunk.start) for chunk in missing if chunk.file not in whole)
+        return Lease(frozenset(whole | problems | unknown), single)

@@ -1,0 +1,122 @@
+"""A plan: what a run computes. Frozen, checked in the kernel, and sent to every rank once.
+
+A plan knows its dataset, its named results, the values of the parameters, which buffers of the data all of
+that needs, and how to evaluate a chunk. It does not know ranks, files that were not opened, or time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from . import lazy
+from .chunks import Cost
+from .errors import ResultError
+from .results import Result
+
+if TYPE_CHECKING:
+    from .datasets import Dataset
+
+__all__ = ["Plan", "make_plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Dataset, named results and parameter values; see `make_plan`."""
+
+    dataset: Dataset
+    results: Mapping[str, Result]
+    parameters: Mapping[str, Any]
+    seed: int = 0
+    buffers: frozenset[str] = field(init=False)
+    columns: tuple[str, ...] = field(init=False)
+    nodes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        outputs = self.outputs
+        buffers = lazy.needed_buffers(outputs)
+        object.__setattr__(self, "buffers", buffers)
+        object.__setattr__(self, "columns", self.dataset.columns_of(buffers))
+        object.__setattr__(self, "nodes", len(lazy.Evaluator(outputs)) + len(self.results))
+
+    @property
+    def outputs(self) -> list[lazy.Lazy]:
+        """Every expression that a chunk must be evaluated for, results in order."""
+        return [array for result in self.results.values() for array in result.inputs]
+
+    @property
+    def weighted(self) -> bool:
+        """Whether some sample has a weight, so that all sums are weighted."""
+        return any(sample.weight is not None for sample in self.dataset.samples)
+
+    @property
+    def cost(self) -> Cost:
+        """The estimate that chooses the size of chunks."""
+        return Cost(self.nodes)
+
+    @property
+    def digest(self) -> str:
+        """Identifies data schema, results and parameter values; equal plans have equal digests."""
+        state = hashlib.blake2b(digest_size=16)
+        state.update(f"{self.dataset.digest}\0{self.seed}".encode())
+        for name, result in self.results.items():
+            state.update(f"\0{name}\0{result.digest}".encode())
+        for name, value in sorted(self.parameters.items()):
+            state.update(f"\0{name}={value!r}".encode())
+        return state.hexdigest()
+
+    def probes(self) -> dict[str, Result]:
+        """For the results whose axis is still open: the results that find its range."""
+        found = {name: result.probe() for name, result in self.results.items()}
+        return {name: probe for name, probe in found.items() if probe is not None}
+
+    def settle(self, probed: Mapping[str, object]) -> Plan:
+        """The same plan with the open axes fixed by the values of `probes`."""
+        results = {
+            name: result.settle(probed[name]) if name in probed else result
+            for name, result in self.results.items()
+        }
+        return replace(self, results=results)
+
+
+def make_plan(
+    results: Mapping[str, object], *, parameters: Mapping[str, object] | None = None, seed: int = 0
+) -> Plan:
+    """Check named results against each other and make them a plan.
+
+    `parameters` overrides values of the `md.param`s in the expressions. Raises ResultError for something that is not
+    a result, LazyUsage if the results read different datasets, TypeError for an unknown parameter.
+    """
+    if not results:
+        msg = "a run needs at least one result. Hint: session.run(mass=md.hist(mass, md.axis.Regular(60, 0, 120)))"
+        raise ResultError(msg)
+    checked: dict[str, Result] = {}
+    for name, result in results.items():
+        if isinstance(result, lazy.Lazy):
+            msg = (
+                f"{name}= is a lazy array, not a result. Hint: say how to reduce it over all events, "
+                f"for example {name}=md.hist(..., bins=100), md.sum(...), md.count(...) or md.take(..., 10)"
+            )
+            raise ResultError(msg)
+        if not isinstance(result, Result):
+            msg = f"{name}= is a {type(result).__name__}, not a result such as md.hist(...) or md.sum(...)"
+            raise ResultError(msg)
+        checked[name] = result
+    arrays = [array for result in checked.values() for array in result.inputs]
+    if not arrays:
+        msg = "no result reads any data"
+        raise ResultError(msg)
+    dataset = cast("Dataset", lazy.origin_of(arrays))
+    known = lazy.parameters_of(arrays)
+    values = {name: param.value for name, param in known.items()}
+    for name, value in (parameters or {}).items():
+        if name not in known:
+            msg = f"no parameter {name!r} in these results. Hint: there are {sorted(known) or 'none'}"
+            raise TypeError(msg)
+        values[name] = known[name].checked(value)
+    plan = Plan(dataset, checked, values, seed)
+    for result in checked.values():  # a storage that cannot hold the samples' weights is refused here
+        result.accumulator(weighted=plan.weighted)
+    return plan

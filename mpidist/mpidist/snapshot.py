@@ -1,0 +1,266 @@
+"""A snapshot: one consistent state of a run, as observers see it.
+
+The exact state (`PartState`: integer sums, bitmaps of chunks) is what ranks send and what is added; the numbers and
+histograms that users look at are rounded from it once, when they are asked for. A run has one part for each
+lease of chunks (a retry is a further part); its total is the sum of its parts' latest states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from .errors import Failure, ResultError, near_names
+from .ledger import Ledger, Receipt, SampleProgress
+
+if TYPE_CHECKING:
+    from .plan import Plan
+    from .results import Total
+
+__all__ = ["PHASES", "BrokenPayload", "PartState", "Progress", "RankStatus", "Results", "Snapshot"]
+
+PHASES = ("open", "read", "verify", "evaluate", "fill", "wait")
+"""What a rank's time is counted as, in seconds; `wait` is for other ranks or for work."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenPayload:
+    """Stands for a result whose merging raised in the user's code; looking at it raises."""
+
+    error: str
+
+
+class Results(Mapping[str, Any]):
+    """The values of a run by name: `results.mass` or `results["mass"]`."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._values[name]
+        if isinstance(value, BrokenPayload):
+            msg = f"result {name!r} could not be added up over the ranks: {value.error}"
+            raise ResultError(msg)
+        return value
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self[name]
+        except KeyError:
+            near = near_names(name, self._values) or sorted(self._values)
+            msg = f"no result {name!r}. Hint: there are {', '.join(near)}"
+            raise AttributeError(msg) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._values]
+
+    def __repr__(self) -> str:
+        lines = [f"  {name}: {_one_line(value)}" for name, value in self._values.items()]
+        return "\n".join(["Results", *lines])
+
+
+def _one_line(value: object) -> str:
+    if hasattr(value, "axes") and hasattr(value, "sum"):
+        axes = " x ".join(f"{type(axis).__name__}({len(axis)})" for axis in value.axes)
+        return f"hist.Hist {axes}"
+    return " ".join(repr(value).split())[:100]
+
+
+@dataclass(frozen=True, slots=True)
+class RankStatus:
+    """What one rank has done so far; `seconds` by phase (see `PHASES`)."""
+
+    rank: int
+    host: str
+    events: int
+    chunks_done: int
+    chunks_left: int
+    bytes_read: int
+    failures: int
+    seconds: Mapping[str, float]
+
+    def __add__(self, other: RankStatus) -> RankStatus:
+        seconds = {phase: self.seconds[phase] + other.seconds[phase] for phase in self.seconds}
+        return RankStatus(
+            self.rank,
+            other.host,
+            self.events + other.events,
+            self.chunks_done + other.chunks_done,
+            other.chunks_left,
+            self.bytes_read + other.bytes_read,
+            self.failures + other.failures,
+            seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Progress of a run in events; rates are over the run's processing time, `eta` in seconds (None: unknown)."""
+
+    events_done: int
+    events_total: int
+    chunks_done: int
+    chunks_total: int
+    bytes_read: int
+    events_per_second: float
+    bytes_per_second: float
+    eta: float | None
+    samples: tuple[SampleProgress, ...]
+
+    @property
+    def fraction(self) -> float:
+        """Between 0 and 1."""
+        return self.events_done / self.events_total if self.events_total else 0.0
+
+
+@dataclass(frozen=True)
+class PartState:
+    """The exact state of one lease: totals by (sample number, result name), ledger, ranks.
+
+    `seconds` is the time since its ranks began to process. `moved` says that what it lacks is another part's work now.
+    """
+
+    ledger: Ledger
+    totals: Mapping[tuple[int, str], Total]
+    ranks: tuple[RankStatus, ...]
+    failures: tuple[Failure, ...]
+    seconds: float
+    sequence: int
+    plan: Plan
+    moved: bool = False
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks it answers for."""
+        return int(self.ledger.done.sum()) if self.moved else len(self.ledger.table.chunks)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One consistent state of a run. Cumulative: a later one replaces it, a lost one costs nothing."""
+
+    run: str
+    sequence: int
+    state: str
+    parts: tuple[PartState, ...]
+    final: bool = False
+    note: str = field(default="", compare=False)
+
+    @property
+    def seconds(self) -> float:
+        """Time that ranks spent on the run, from the start of processing."""
+        return sum(part.seconds for part in self.parts)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The chunks and files that failed and were not retried."""
+        return tuple(failure for part in self.parts if not part.moved for failure in part.failures)
+
+    @cached_property
+    def ranks(self) -> tuple[RankStatus, ...]:
+        """What each rank did, over all parts."""
+        by_rank: dict[int, RankStatus] = {}
+        for part in self.parts:
+            for status in part.ranks:
+                earlier = by_rank.get(status.rank)
+                by_rank[status.rank] = status if earlier is None else earlier + status
+        return tuple(by_rank[rank] for rank in sorted(by_rank))
+
+    @cached_property
+    def progress(self) -> Progress:
+        """Progress in events, of all samples."""
+        done: dict[str, int] = {}
+        total: dict[str, int] = {}
+        for part in self.parts:
+            for sample in part.ledger.samples():
+                own = sample.events_done if part.moved else sample.events_total
+                done[sample.name] = done.get(sample.name, 0) + sample.events_done
+                total[sample.name] = total.get(sample.name, 0) + own
+        samples = tuple(SampleProgress(name, done[name], total[name]) for name in total)
+        events, everything = sum(done.values()), sum(total.values())
+        read = sum(status.bytes_read for status in self.ranks)
+        seconds = max(self.seconds, 1e-9)
+        rate = events / seconds
+        left = everything - events - self._failed_events()
+        return Progress(
+            events,
+            everything,
+            sum(int(part.ledger.done.sum()) for part in self.parts),
+            sum(part.chunks for part in self.parts),
+            read,
+            rate,
+            read / seconds,
+            left / rate if events else None,
+            samples,
+        )
+
+    def _failed_events(self) -> int:
+        return sum(
+            int(part.ledger.table.events[part.ledger.failed].sum()) for part in self.parts if not part.moved
+        )
+
+    @cached_property
+    def results(self) -> Results:
+        """The values now: fresh histograms, numbers and arrays, rounded once from the exact sums.
+
+        A result of several samples is one histogram with a leading axis "sample", or a dict by sample. A result that
+        is not in this snapshot (large payloads travel with the last one only) is left out.
+        """
+        if not self.parts:
+            return Results({})
+        plan = self.parts[-1].plan
+        names = [sample.name for sample in plan.dataset.samples]
+        values: dict[str, Any] = {}
+        for name, result in plan.results.items():
+            by_sample: dict[str, object] = {}
+            for number, sample in enumerate(names):
+                total = self.total(number, name)
+                if total is None:
+                    break
+                if isinstance(total.payload, BrokenPayload):
+                    values[name] = total.payload
+                    break
+                by_sample[sample] = result.value(total, weighted=plan.weighted)
+            if len(by_sample) == len(names):
+                values[name] = result.stack(by_sample) if len(names) > 1 else by_sample[names[0]]
+        return Results(values)
+
+    def total(self, sample: int, name: str) -> Total | None:
+        """The exact sum over all parts of one result for one sample; None if some part has not sent it."""
+        result = self.parts[-1].plan.results[name]
+        total: Total | None = None
+        for part in self.parts:
+            own = part.totals.get((sample, name))
+            if own is None or isinstance(own.payload, BrokenPayload):
+                return own
+            total = own if total is None else result.add(total, own)
+        return total
+
+    @property
+    def receipt(self) -> Receipt:
+        """What the results contain, and what they lack."""
+        progress = self.progress
+        problems = [len(part.ledger.table.problems) for part in self.parts if not part.moved]
+        files = {info.ref.index for part in self.parts for info in part.ledger.table.files}
+        return Receipt(
+            progress.events_done,
+            progress.events_total,
+            progress.chunks_done,
+            progress.chunks_total,
+            len(files),
+            sum(problems),
+            self.failures,
+            self.state,
+            self.seconds,
+            len(self.ranks),
+        )

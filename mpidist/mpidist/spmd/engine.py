@@ -1,0 +1,191 @@
+"""What runs inside an ipyparallel engine: tasks of runs, the kernel's words to them, and messages back.
+
+The kernel's *control* messages are handled by a thread of their own, so they arrive while the main thread
+computes or is inside MPI. A word only enters a set; the task looks at the set and agrees with the other ranks::
+
+    kernel                               engine (every rank)
+    World.submit ──── shell ──────────►  execute: communicator, task(Rank), free
+    World.control ─── control ────────►  words.hear       (another thread)
+    on_message ◄───── iopub ───────────  Rank.publish
+
+Tasks are numbered by the world, so that a word which arrives when its task has just ended cannot reach the next
+task of the same run.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle  # type: ignore[import-untyped,unused-ignore]
+import numpy as np
+
+from mpidist.errors import WorldError
+from mpidist.spmd.comm import Rank, wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from mpidist.spmd.comm import Comm
+
+__all__ = ["ABANDON", "MESSAGE", "REQUEST", "Rank", "Words", "execute", "install"]
+
+REQUEST = "mpidist_word_request"
+"""Type of the control message that brings a word."""
+MESSAGE = "data_pub"
+"""Type of the iopub message that brings what a rank publishes: one that ipyparallel's hub knows and drops."""
+ABANDON = "abandon"
+"""Word of the world itself: another rank has failed, leave the collectives."""
+
+
+class Words:
+    """The words asked for, by task number. Written by the control thread, read by the main thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: dict[int, frozenset[str]] = {}
+        self._begun = self._ended = 0
+
+    @property
+    def newest(self) -> int:
+        """The highest number of a task seen."""
+        return max(self._begun, self._ended)
+
+    def begin(self, task: int) -> None:
+        """`task` is the one that runs now."""
+        with self._lock:
+            self._begun = task
+
+    def hear(self, task: int, word: str) -> None:
+        """Add `word` to those of `task`, which may not have begun; ignored when it has ended.
+
+        Task 0 means the one that runs now (a kernel that adopts ranks does not know its number).
+        """
+        with self._lock:
+            task = task or self._begun
+            if task > self._ended:
+                self._asked[task] = self._asked.get(task, frozenset()) | {word}
+
+    def asked(self, task: int) -> frozenset[str]:
+        """All words heard for `task`."""
+        return self._asked.get(task, frozenset())
+
+    def end(self, task: int) -> None:
+        """Forget the words of `task`, and ignore those that are still on their way."""
+        with self._lock:
+            self._ended = max(self._ended, task)
+            self._asked = {number: words for number, words in self._asked.items() if number > self._ended}
+
+
+_words = Words()
+_kept: dict[str, dict[str, Any]] = {}
+_left_open: list[Comm] = []
+
+
+def install() -> dict[str, object]:
+    """Make this engine ready for tasks; gives rank, size, host, pid and MPI library of this process.
+
+    Also the highest task number seen, for a kernel that adopts it.
+    """
+    from mpidist.spmd import mpi
+
+    kernel = _kernel()
+
+    def on_word(stream: Any, ident: Any, parent: Any) -> None:
+        content = parent["content"]
+        _words.hear(int(content["task"]), str(content["word"]))
+        kernel.session.send(
+            stream, "mpidist_word_reply", content={"status": "ok"}, parent=parent, ident=ident
+        )
+
+    kernel.control_handlers[REQUEST] = on_word
+    rank, size = mpi.placement()
+    return {
+        "rank": rank,
+        "size": size,
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "mpi": mpi.library(),
+        "number": _words.newest,
+    }
+
+
+def execute(run_id: str, number: int, task: bytes) -> object:
+    """Collective. Run a pickled `Callable[[Rank], object]` on this rank and give what it returns.
+
+    `number` is the world's number of this task (growing). The communicator is freed after a task that returned;
+    when it raised, some rank may still use it, so it is kept for good (a few hundred bytes).
+    """
+    from mpidist.spmd import mpi
+
+    _words.begin(number)
+    comm = mpi.duplicate(lambda: ABANDON in _words.asked(number))
+    memory = _kept.setdefault(run_id, {})
+    try:
+        rank = Rank(
+            comm=comm,
+            asked=lambda: _words.asked(number) - {ABANDON},
+            publish=_publisher(number),
+            host=platform.node(),
+            kept=memory,
+        )
+        result = _agreed(comm, task)(rank)
+    except BaseException:
+        _left_open.append(comm)
+        memory.clear()
+        raise
+    else:
+        comm.free()
+        return result
+    finally:
+        _words.end(number)
+        if not memory:
+            _kept.pop(run_id, None)
+
+
+def _agreed(comm: Comm, task: bytes) -> Callable[[Rank], object]:
+    """Collective. The unpickled task, or an error on *every* rank if it cannot be unpickled on some."""
+    function: Callable[[Rank], object] | None = None
+    failure: BaseException | None = None
+    try:
+        function = cloudpickle.loads(task)
+    except BaseException as error:  # noqa: BLE001 (raised below, when all ranks know)
+        failure = error
+    failed = wait(comm.allgather(np.array([failure is not None], np.int64)))[:, 0]
+    if failure is not None:
+        raise WorldError(
+            f"the task could not be unpickled on rank {comm.rank} of {comm.size}: "
+            f"{type(failure).__name__}: {failure}. Hint: modules that the task imports must be importable on the ranks."
+        ) from failure
+    if failed.any() or function is None:
+        raise WorldError(f"the task could not be unpickled on ranks {np.flatnonzero(failed).tolist()}")
+    return function
+
+
+def _publisher(number: int) -> Callable[[dict[str, Any], Sequence[NDArray[Any] | bytes]], None]:
+    """A `publish` for task `number`. Buffers are copied: ZeroMQ would send them later, from the same memory."""
+    kernel = _kernel()
+    channel = kernel.shell.data_pub
+    parent = kernel.get_parent("shell")
+
+    def publish(meta: dict[str, Any], buffers: Sequence[NDArray[Any] | bytes]) -> None:
+        copies = [each.tobytes() if isinstance(each, np.ndarray) else bytes(each) for each in buffers]
+        content = {"mpidist": number, "meta": meta}
+        channel.session.send(
+            channel.pub_socket, MESSAGE, content=content, parent=parent, buffers=copies, ident=channel.topic
+        )
+
+    return publish
+
+
+def _kernel() -> Any:
+    """The engine's kernel."""
+    from ipyparallel.engine.kernel import IPythonParallelKernel
+
+    if not IPythonParallelKernel.initialized():
+        raise WorldError("this process is not an ipyparallel engine")
+    return IPythonParallelKernel.instance()

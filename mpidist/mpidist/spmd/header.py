@@ -1,0 +1,104 @@
+"""The header of a slice: one fixed row of int64 from each rank, gathered to all ranks.
+
+Everything that is decided in a run is decided from these rows, by the same functions on every rank. So no rank can
+decide alone, and none can wait for a message that another does not send: this is why a run cannot hang.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mpidist.errors import WorldError
+from mpidist.snapshot import PHASES, RankStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["PAUSE", "STOP", "Headers", "row", "words_of"]
+
+STOP, PAUSE = 1, 2
+"""Bits of the field `words`: what the kernel asked this rank for."""
+
+FIELDS = (
+    "sequence",  # number of the exchange: all ranks must agree
+    "chunks_done",
+    "events",
+    "bytes_read",
+    "failures",
+    "left",  # chunks in this rank's queue that are not done
+    "offered",  # how many of them, from the end, it will not touch before it has read the headers
+    "speed",  # chunks per 1000 seconds
+    "words",
+    "object_bytes",  # size of this rank's pickled payloads
+    *(f"{phase}_ns" for phase in PHASES),
+)
+_PLACE = {name: number for number, name in enumerate(FIELDS)}
+
+
+def words_of(asked: frozenset[str]) -> int:
+    """The bits for a set of control words."""
+    return (STOP if "stop" in asked else 0) | (PAUSE if "pause" in asked else 0)
+
+
+def row(values: Mapping[str, int], seconds: Mapping[str, float], layout: Sequence[int]) -> NDArray[np.int64]:
+    """One rank's header: the fields, then the layout of its exact sums (the same length on every rank)."""
+    fields = np.zeros(len(FIELDS) + len(layout), dtype=np.int64)
+    for name, value in values.items():
+        fields[_PLACE[name]] = value
+    for phase in PHASES:
+        fields[_PLACE[f"{phase}_ns"]] = int(1e9 * seconds.get(phase, 0.0))
+    fields[len(FIELDS) :] = layout
+    return fields
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Headers:
+    """The rows of all ranks, shape (ranks, fields + layout); equal on every rank."""
+
+    rows: NDArray[np.int64]
+
+    def __getitem__(self, name: str) -> NDArray[np.int64]:
+        """One field of all ranks, shape (ranks,)."""
+        return self.rows[:, _PLACE[name]]
+
+    def total(self, name: str) -> int:
+        """The sum of a field over the ranks."""
+        return int(self[name].sum())
+
+    @property
+    def words(self) -> int:
+        """What any rank was asked for."""
+        return int(np.bitwise_or.reduce(self["words"]))
+
+    @property
+    def layout(self) -> tuple[int, ...]:
+        """The limb ranges that hold the sums of every rank."""
+        return tuple(self.rows[:, len(FIELDS) :].max(axis=0).tolist())
+
+    def check(self) -> None:
+        """Raise WorldError if ranks are in different exchanges: a bug, never the user's fault."""
+        sequences = self["sequence"]
+        if np.any(sequences != sequences[0]):
+            msg = f"ranks are in different exchanges: {sequences.tolist()}"
+            raise WorldError(msg)
+
+    def statuses(self, hosts: Sequence[str]) -> tuple[RankStatus, ...]:
+        """The rows as records."""
+        return tuple(
+            RankStatus(
+                rank,
+                hosts[rank],
+                events=int(self["events"][rank]),
+                chunks_done=int(self["chunks_done"][rank]),
+                chunks_left=int(self["left"][rank]),
+                bytes_read=int(self["bytes_read"][rank]),
+                failures=int(self["failures"][rank]),
+                seconds={phase: float(self[f"{phase}_ns"][rank]) / 1e9 for phase in PHASES},
+            )
+            for rank in range(len(self.rows))
+        )

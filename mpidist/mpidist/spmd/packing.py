@@ -1,0 +1,152 @@
+"""The results of a rank as flat integers, and back: the form in which they are added over ranks.
+
+For each sample and result there is one accumulator. `freeze` takes what must be fixed when the header is sent (payload
+objects are pickled then); `pack`, when the common layout of the exact sums is known, copies all of them into one
+vector for SUM and one for MAX. Nothing here looks inside a result.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import cloudpickle
+import numpy as np
+
+from mpidist.ledger import Ledger, pack_bits, unpack_bits
+from mpidist.results import Total
+from mpidist.snapshot import BrokenPayload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from mpidist.errors import Failure
+    from mpidist.ledger import Table
+    from mpidist.plan import Plan
+    from mpidist.results import Accumulator
+
+__all__ = ["Accumulators", "Lengths", "Objects", "merge_objects", "totals_of"]
+
+Key = tuple[int, str]
+MOST_FAILURES = 1000
+"""Failures kept with their details on the way to the kernel; the bitmap has all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How the packed vectors are divided: for each (sample, result) lengths of layout, SUM and MAX part."""
+
+    keys: tuple[Key, ...]
+    layout: tuple[int, ...]
+    sums: tuple[int, ...]
+    maxima: tuple[int, ...]
+
+
+class Accumulators:
+    """The accumulators of one rank, one for each sample and result."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.by_key: dict[Key, Accumulator] = {
+            (sample, name): result.accumulator(weighted=plan.weighted)
+            for sample in range(len(plan.dataset.samples))
+            for name, result in plan.results.items()
+        }
+        self.has_payloads = any(each.has_payload for each in self.by_key.values())
+
+    def layout(self) -> list[int]:
+        """The limb ranges in use, one after the other."""
+        return [number for each in self.by_key.values() for number in each.layout()]
+
+    def payloads(self) -> dict[Key, object]:
+        """What travels as objects."""
+        return {key: each.payload() for key, each in self.by_key.items() if each.has_payload}
+
+    def pack(
+        self, layout: Sequence[int], done: NDArray[np.bool_], failed: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], Lengths]:
+        """Copies of everything that is added, with the bitmaps of chunks at the front of the SUM vector."""
+        sums, maxima = [pack_bits(done), pack_bits(failed)], []
+        layouts, place = [], 0
+        for each in self.by_key.values():
+            own = layout[place : place + each.layout_length]
+            place += each.layout_length
+            layouts.append(each.layout_length)
+            added, maximum = each.pack(own)
+            sums.append(added)
+            maxima.append(maximum)
+        lengths = Lengths(
+            tuple(self.by_key), tuple(layouts), tuple(map(len, sums[2:])), tuple(map(len, maxima))
+        )
+        empty = np.zeros(0, dtype=np.int64)
+        return np.concatenate(sums), np.concatenate([empty, *maxima]), lengths
+
+
+def totals_of(
+    table: Table,
+    lengths: Lengths,
+    layout: Sequence[int],
+    sums: NDArray[np.int64],
+    maxima: NDArray[np.int64],
+    payloads: Mapping[Key, object] | None,
+    with_payload: frozenset[Key],
+) -> tuple[Ledger, dict[Key, Total]]:
+    """The reduced vectors taken apart again. Results whose payload did not travel this time are left out."""
+    count = len(table.chunks)
+    words = -(-count // 64)
+    ledger = Ledger(table, unpack_bits(sums[:words], count), unpack_bits(sums[words : 2 * words], count))
+    totals: dict[Key, Total] = {}
+    at_layout, at_sums, at_maxima = 0, 2 * words, 0
+    for key, n_layout, n_sums, n_maxima in zip(
+        lengths.keys, lengths.layout, lengths.sums, lengths.maxima, strict=True
+    ):
+        own_layout = tuple(layout[at_layout : at_layout + n_layout])
+        own_sums = sums[at_sums : at_sums + n_sums]
+        own_maxima = maxima[at_maxima : at_maxima + n_maxima]
+        at_layout, at_sums, at_maxima = at_layout + n_layout, at_sums + n_sums, at_maxima + n_maxima
+        if key in with_payload and payloads is None:
+            continue
+        payload = payloads.get(key) if payloads is not None else None
+        totals[key] = Total(own_layout, own_sums, own_maxima, payload)
+    return ledger, totals
+
+
+@dataclass
+class Objects:
+    """What travels as pickled objects, when it does: payloads of results, and failures."""
+
+    payloads: dict[Key, object] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+
+    def dumps(self) -> bytes:
+        """Pickled with cloudpickle: payloads may be objects of classes that the user defined in the notebook."""
+        return cast("bytes", cloudpickle.dumps((self.payloads, self.failures)))
+
+    @classmethod
+    def loads(cls, data: bytes) -> Objects:
+        """From bytes that a rank of this run made."""
+        return cls(*pickle.loads(data))
+
+
+def merge_objects(plan: Plan) -> Any:
+    """A function that merges two pickled `Objects` and never raises (see `tree_reduce`)."""
+
+    def merge(left: bytes, right: bytes) -> bytes:
+        a, b = Objects.loads(left), Objects.loads(right)
+        merged: dict[Key, object] = {}
+        for key in a.payloads:
+            mine, theirs = a.payloads[key], b.payloads[key]
+            broken = next((p for p in (mine, theirs) if isinstance(p, BrokenPayload)), None)
+            if broken is not None:
+                merged[key] = broken
+                continue
+            try:
+                merged[key] = plan.results[key[1]].merge_payloads(mine, theirs)
+            except Exception as error:
+                merged[key] = BrokenPayload(f"{type(error).__name__}: {error}")
+        failures = sorted(a.failures + b.failures, key=lambda failure: (failure.file, failure.start))
+        return Objects(merged, failures[:MOST_FAILURES]).dumps()
+
+    return merge

@@ -1,0 +1,180 @@
+"""A live view of a run for terminals, and a plain log for everything else.
+
+It observes the same stream of snapshots as the notebook's view: `watch(run)` blocks until the run has ended (Ctrl-C
+stops the run and keeps what is there).
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import hist
+import numpy as np
+from rich.columns import Columns
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from .run import Run
+    from .snapshot import Progress, RankStatus, Snapshot
+
+__all__ = ["panel", "plain_line", "quantity", "render", "watch"]
+
+BLOCKS = " ▁▂▃▄▅▆▇█"
+LOG_PERIOD = 10.0
+MOST_COLUMNS = 60
+ROWS = 6
+
+
+def watch(run: Run, *, console: Console | None = None) -> Run:
+    """Show a run until it has ended or is paused: live on a terminal, else a line every 10 s."""
+    screen = console or Console()
+    if not screen.is_terminal:
+        return _log(run)
+    with Live(console=screen, refresh_per_second=8, transient=False) as live:
+        shown = threading.Event()
+
+        def show(snapshot: Snapshot) -> None:
+            live.update(render(snapshot, run.id))
+            if snapshot.final:
+                shown.set()
+
+        unsubscribe = run.subscribe(show)
+        run.wait()
+        if run.state != "paused" and run.snapshot is not None:
+            shown.wait(5)
+        unsubscribe()
+    return run
+
+
+def _log(run: Run) -> Run:
+    last = time.monotonic()
+    while run.wait(0.25).state not in ("done", "stopped", "failed", "paused"):
+        if time.monotonic() - last >= LOG_PERIOD and run.snapshot is not None:
+            last = time.monotonic()
+            sys.stdout.write(plain_line(run.snapshot) + "\n")
+            sys.stdout.flush()
+    return run
+
+
+def plain_line(snapshot: Snapshot) -> str:
+    """Progress in one line of text."""
+    progress = snapshot.progress
+    text = (
+        f"{quantity(progress.events_done)} of {quantity(progress.events_total)} events ({progress.fraction:.0%}), "
+        f"{quantity(progress.events_per_second)} events/s, {quantity(progress.bytes_per_second)}B/s"
+    )
+    if progress.eta is not None and not snapshot.final:
+        text += f", {progress.eta:.0f} s left"
+    if snapshot.failures:
+        text += f", {len(snapshot.failures)} failed"
+    return text
+
+
+def quantity(value: float) -> str:
+    """A number with three digits and a prefix: 1234567 -> "1.23 M"."""
+    for factor, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if abs(value) >= 0.9995 * factor:
+            return f"{value / factor:.3g}{prefix}"
+    return f"{value:.3g}" if value != int(value) else f"{int(value)}"
+
+
+def render(snapshot: Snapshot, name: str = "") -> RenderableType:
+    """A snapshot as a rich renderable: progress, ranks, histograms, failures."""
+    progress = snapshot.progress
+    head = Table.grid(padding=(0, 1))
+    head.add_row(
+        Text(f"{snapshot.state:8}", style={"failed": "bold red", "done": "bold green"}.get(snapshot.state, "bold")),
+        ProgressBar(total=max(progress.events_total, 1), completed=progress.events_done, width=40),
+        Text(snapshot.note if not progress.events_total else plain_line(snapshot)),
+    )
+    panels = [
+        panel(key, value, progress)
+        for key, value in snapshot.results.items()
+        if isinstance(value, hist.Hist) and len(value.axes) == 1
+    ]
+    parts: list[RenderableType] = [head, _ranks(snapshot.ranks)]
+    if panels:
+        parts.append(Columns(panels))
+    others = [
+        f"{key} = {value:.6g}" if isinstance(value, float) else f"{key} = {value}"
+        for key, value in snapshot.results.items()
+        if isinstance(value, int | float)
+    ]
+    if others:
+        parts.append(Text("   ".join(others)))
+    parts += [Text(f"failed: {failure.where}: {failure.kind}: {failure.message}", style="red") for failure in snapshot.failures[:3]]
+    return Group(*parts)
+
+
+def _ranks(ranks: tuple[RankStatus, ...], most: int = 8) -> Text:
+    text = Text()
+    for status in ranks[:most]:
+        worked = sum(status.seconds.values()) or 1.0
+        waiting = status.seconds.get("wait", 0.0) / worked
+        text.append(f"rank {status.rank}: {quantity(status.events)} events, ", style="dim")
+        text.append(f"{1 - waiting:.0%} busy   ", style="dim")
+    if len(ranks) > most:
+        text.append(f"and {len(ranks) - most} more ranks", style="dim")
+    return text
+
+
+def panel(name: str, histogram: hist.Hist, progress: Progress) -> Panel:
+    """One 1D histogram as block characters, titled with its axis and the share of events it holds."""
+    axis = histogram.axes[0]
+    label = axis.label if axis.label and not axis.label.startswith("Axis ") else name
+    share = "" if progress.fraction >= 1 else f" ({progress.fraction:.0%} of events)"
+    values = np.asarray(histogram.values(), dtype=np.float64)
+    if isinstance(axis, hist.axis.StrCategory):
+        body = _category_bars([str(each) for each in axis], values)
+    else:
+        body = _block_plot(values)
+        edges = f"{axis.edges[0]:g}"
+        body += "\n" + edges + f"{axis.edges[-1]:g}".rjust(max(1, _width(values) - len(edges)))
+    return Panel(Text(body), title=f"{_plain_label(label)}{share}", title_align="left", expand=False)
+
+
+def _plain_label(label: str) -> str:
+    """A LaTeX axis label as a terminal can show it."""
+    for mark, plain in ((r"\mu", "µ"), ("$", ""), ("{", ""), ("}", ""), ("\\", "")):
+        label = label.replace(mark, plain)
+    return label
+
+
+def _width(values: np.ndarray) -> int:
+    return len(_merged(values))
+
+
+def _merged(values: np.ndarray) -> np.ndarray:
+    """Neighbouring bins added until they fit the panel."""
+    step = -(-len(values) // MOST_COLUMNS)
+    padded = np.pad(values, (0, -len(values) % step))
+    return np.asarray(padded.reshape(-1, step).sum(axis=1))
+
+
+def _block_plot(values: np.ndarray) -> str:
+    heights = _merged(values)
+    top = float(heights.max()) if len(heights) else 0.0
+    eighths = np.rint(np.clip(heights / top, 0, 1) * ROWS * 8).astype(int) if top > 0 else np.zeros(len(heights), int)
+    rows = [
+        "".join(BLOCKS[int(np.clip(height - 8 * row, 0, 8))] for height in eighths) for row in reversed(range(ROWS))
+    ]
+    return "\n".join(rows)
+
+
+def _category_bars(names: list[str], values: np.ndarray) -> str:
+    top, width = max(float(values.max(initial=0.0)), 1e-300), max(map(len, names), default=0)
+    return "\n".join(
+        f"{name:{width}} {'█' * round(30 * value / top):30} {quantity(float(value))}"
+        for name, value in zip(names, values, strict=True)
+    )
+

@@ -1,0 +1,75 @@
+"""Ranks without MPI: threads of this process behind the same port as a `World`.
+
+`md.compute` uses one rank in the calling thread (a debugger and Ctrl-C work as in any function); tests use several, which
+makes every protocol testable in milliseconds.
+"""
+
+from __future__ import annotations
+
+import platform
+import threading
+from typing import TYPE_CHECKING, Any, Literal
+
+import cloudpickle
+
+from .spmd.threads import run_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["ThreadWorld"]
+
+
+class ThreadWorld:
+    """`size` ranks as threads; with `inline` the one rank runs inside `submit`."""
+
+    def __init__(self, size: int = 1, *, inline: bool = False) -> None:
+        self.size = size
+        self.hosts = (platform.node(),) * size
+        self.inline = inline and size == 1
+        self._asked: dict[str, frozenset[str]] = {}
+        self._kept: dict[str, list[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
+
+    def submit(
+        self,
+        run_id: str,
+        task: bytes,
+        on_message: Callable[[dict[str, Any], list[memoryview]], None],
+        on_end: Callable[[list[object] | BaseException], None],
+    ) -> None:
+        """Run a pickled task on every rank, in a thread unless `inline`."""
+        self._asked[run_id] = frozenset()
+        kept = self._kept.setdefault(run_id, [{} for _ in range(self.size)])
+        work = cloudpickle.loads(task)
+
+        def execute() -> None:
+            try:
+                values = run_threads(
+                    self.size, work, asked=lambda: self._asked[run_id], on_message=on_message, kept=kept
+                )
+            except BaseException as error:  # noqa: BLE001 (the run raises it where the user looks)
+                self._end(run_id)
+                on_end(error)
+            else:
+                self._end(run_id)
+                on_end(values)
+
+        if self.inline:
+            execute()
+        else:
+            threading.Thread(target=execute, name=f"mpidist-ranks-{run_id}", daemon=True).start()
+
+    def control(self, run_id: str, word: Literal["stop", "pause"]) -> None:
+        """Tell the ranks of a run a word."""
+        with self._lock:
+            self._asked[run_id] = self._asked.get(run_id, frozenset()) | {word}
+
+    def _end(self, run_id: str) -> None:
+        with self._lock:
+            self._asked[run_id] = frozenset()
+            if not any(self._kept.get(run_id, ())):
+                self._kept.pop(run_id, None)
+
+    def close(self) -> None:
+        """Nothing to end: threads end with their runs."""

@@ -1,0 +1,9 @@
+"""The kernel's side of the ranks: starting them, giving them tasks, ending them, finding lost ones."""
+
+from __future__ import annotations
+
+from mpidist.world.launcher import Launcher, Local
+from mpidist.world.registry import Orphan, orphans
+from mpidist.world.world import World
+
+__all__ = ["Launcher", "Local", "Orphan", "World", "orphans"]

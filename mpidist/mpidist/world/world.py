@@ -1,0 +1,484 @@
+"""`World`: one MPI world behind one ipyparallel cluster, seen from the kernel.
+
+Threads: the caller's; one that runs ipyparallel's coroutines; one that watches the processes; ipyparallel's IO
+thread; one per task under way (`mpidist.world.flight`). A world is used from any of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import time
+import warnings
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from mpidist.errors import RankDied, WorldError
+from mpidist.spmd import engine
+from mpidist.world import versions
+from mpidist.world.flight import Flight
+from mpidist.world.launcher import STOP_SECONDS
+from mpidist.world.processes import ProcessId, end
+from mpidist.world.registry import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from mpidist.world.launcher import Launcher
+    from mpidist.world.registry import Orphan
+
+__all__ = ["World"]
+
+T = TypeVar("T")
+
+WATCH_SECONDS = 0.25
+LAST_WORDS_SECONDS = 1.5
+"""How long mpiexec may take to say which rank has died."""
+ADOPT_SECONDS = 30.0
+
+
+class World:
+    """Ranks that are up, verified and ready for tasks. Made by `World.start` or `World.adopt`.
+
+    `size`: number of ranks; `hosts`, `pids`: of each rank; `client`: the `ipyparallel.Client`; `mpi`: the MPI
+    library in one line; `notes`: what the user should know about this choice of ranks.
+    """
+
+    def __init__(self, record: Record, cluster: Any, loop: _Loop) -> None:
+        self._record, self._cluster, self._loop = record, cluster, loop
+        self._owner = os.getpid()
+        self._lock = threading.RLock()
+        self._flights: dict[int, Flight] = {}
+        self._number = 0
+        self._death: RankDied | None = None
+        self._closed = False
+        self._watching = threading.Event()
+        self.client: Any = None
+        self.size = record.size
+        self.hosts: tuple[str, ...] = ()
+        self.pids: tuple[int, ...] = ()
+        self.mpi = ""
+        self.notes: tuple[str, ...] = ()
+        atexit.register(self.close)
+
+    # ------------------------------------------------------------------ start
+
+    @classmethod
+    def start(cls, launcher: Launcher) -> World:
+        """Start the ranks of `launcher` and verify them; a few seconds.
+
+        Raises WorldError when something needed is missing, when the ranks are not up in time, when they are not
+        one MPI world, or when they run other versions than the kernel (a RuntimeWarning if that does not matter).
+        """
+        launcher.check()
+        record = Record.begin(launcher.size, launcher.describe())
+        record.folder.mkdir(mode=0o700)
+        record.write()
+        cluster = launcher.cluster(record.name, record.folder, _quiet_log(record.name))
+        world = cls(record, cluster, _Loop(record.name))
+        world.notes = launcher.notes
+        try:
+            world._launch(launcher.timeout)
+        except BaseException:
+            world.close()
+            raise
+        return world
+
+    @classmethod
+    def adopt(cls, orphan: Orphan) -> World:
+        """Connect to the ranks of a killed kernel. Raises WorldError if they cannot be used; see `Orphan.clean`.
+
+        A task that still runs there is told to end; what it would have returned is lost.
+        """
+        record = orphan.claim()
+        loop = _Loop(record.name)
+        try:
+            cluster = loop.run(_from_file(record), 10)
+        except Exception as error:
+            loop.stop()
+            raise WorldError(
+                f"{orphan} cannot be adopted: {error}. Hint: clean() ends its processes."
+            ) from error
+        world = cls(record, cluster, loop)
+        try:
+            world._connect(time.monotonic() + ADOPT_SECONDS)
+            # Number 0 means: whatever runs now.
+            world._tell(0, engine.ABANDON)
+            world._verify(ADOPT_SECONDS)
+        except BaseException:
+            world.close()
+            raise
+        return world
+
+    def _launch(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        try:
+            self._loop.run(self._cluster.start_controller(), timeout)
+            self._save()
+            self._loop.run(self._cluster.start_engines(), deadline - time.monotonic())
+            self._save()
+        except (FutureTimeout, TimeoutError) as error:
+            raise self._not_up(
+                f"the controller is not up after {timeout:g} s", self._cluster.controller
+            ) from error
+        except (OSError, RuntimeError) as error:
+            raise self._not_up(
+                f"controller or mpiexec could not be started: {error}", self._cluster.controller
+            ) from error
+        self._connect(deadline)
+        self._verify(max(5.0, deadline - time.monotonic()))
+
+    def _connect(self, deadline: float) -> None:
+        """Connect the client and wait until every rank is registered."""
+        try:
+            self.client = self._loop.run(self._cluster.connect_client(ipython_dir=str(self._record.folder)), deadline - time.monotonic())
+        except (FutureTimeout, TimeoutError, OSError, RuntimeError) as error:
+            raise self._not_up("the controller does not answer", self._cluster.controller) from error
+        while len(self.client.ids) < self.size:
+            if not self._running(self._engines):
+                raise self._not_up(
+                    f"the ranks have ended before all {self.size} were registered ({self._ending()})",
+                    self._engines,
+                )
+            if time.monotonic() > deadline:
+                raise self._not_up(
+                    f"only {len(self.client.ids)} of {self.size} ranks are up in time", self._engines
+                )
+            time.sleep(0.02)
+
+    def _verify(self, timeout: float) -> None:
+        """Every rank once, in one MPI world, with our versions; then watch them."""
+        try:
+            found = self.client[:].apply_async(_introduce).get(timeout)
+        except Exception as error:
+            text = getattr(error, "evalue", None) or str(error)
+            raise self._not_up(f"the ranks do not answer: {text}", self._engines) from error
+        by_id = list(zip(self.client.ids, found, strict=True))
+        wrong = [
+            f"engine {number} is rank {each['rank']} of {each['size']}"
+            for number, each in by_id
+            if (each["rank"], each["size"]) != (number, self.size)
+        ]
+        if wrong or len(by_id) != self.size:
+            command = " ".join(getattr(self._engines, "mpi_cmd", ["mpiexec"]))
+            raise WorldError(
+                f"{self.size} ranks were asked for, but they are not one MPI world: {'; '.join(wrong[:8])}. "
+                f"{command} does not belong to the MPI library that mpi4py uses ({found[0]['mpi']}). "
+                'Hint: use the mpiexec of that library, or pip install "mpidist[embedded]" in a new environment.'
+            )
+        difference = versions.compare(versions.installed(), [each["versions"] for each in found])
+        if difference.matter:
+            raise WorldError(
+                f"kernel and ranks run different versions of {', '.join(difference.matter)}:\n{difference.table}\n"
+                "Hint: start both from the same Python environment."
+            )
+        if difference.table:
+            warnings.warn(
+                f"kernel and ranks run different versions:\n{difference.table}", RuntimeWarning, stacklevel=4
+            )
+        self.hosts = tuple(each["host"] for each in found)
+        self.pids = tuple(each["pid"] for each in found)
+        self.mpi = found[0]["mpi"]
+        self._number = max(each["number"] for each in found)
+        self._save()
+        threading.Thread(target=self._watch, name=f"{self._record.name} watch", daemon=True).start()
+
+    # ------------------------------------------------------------------ use
+
+    @property
+    def name(self) -> str:
+        """A random name, also that of its files."""
+        return self._record.name
+
+    @property
+    def place(self) -> str:
+        """Where the ranks are, in a few words."""
+        return self._record.place
+
+    @property
+    def alive(self) -> bool:
+        """Whether tasks can be submitted: neither closed nor has a process ended."""
+        return not self._closed and self._death is None
+
+    def submit(
+        self,
+        run_id: str,
+        task: bytes,
+        on_message: Callable[[dict[str, Any], list[memoryview]], None],
+        on_end: Callable[[list[object] | BaseException], None],
+    ) -> None:
+        """Run a pickled `Callable[[Rank], object]` on every rank; returns at once.
+
+        `on_message(meta, buffers)` is called in ipyparallel's IO thread: it must return at once. `on_end` is called
+        exactly once, in a thread of its own, with what each rank returned or with an exception (RankDied,
+        WorldError). Tasks are run one after the other. Raises RankDied or WorldError if the world is unusable.
+        """
+        with self._lock:
+            self._require()
+            self._number += 1
+            flight = Flight(run_id, self._number, on_message, on_end)
+            self._flights[flight.number] = flight
+            identities = [self.client._engines[rank].encode() for rank in range(self.size)]
+            try:
+                flight.send(self.client, identities, task)
+            except BaseException:
+                del self._flights[flight.number]
+                raise
+        threading.Thread(target=self._follow, args=(flight,), name=f"run {run_id}", daemon=True).start()
+
+    def control(self, run_id: str, word: Literal["stop", "pause"]) -> None:
+        """Tell every rank `word` for the tasks of `run_id` that are under way; nothing if there is none.
+
+        Any thread; does not wait for an answer. Words are remembered by the ranks until the task ends.
+        """
+        with self._lock:
+            numbers = [flight.number for flight in self._flights.values() if flight.run_id == run_id]
+        for number in numbers:
+            self._tell(number, word)
+
+    @property
+    def px(self) -> Any:
+        """A blocking `ipyparallel.DirectView` on all ranks, for the user's own calls between tasks."""
+        self._require()
+        view = self.client[:]
+        view.block = True
+        return view
+
+    def activate(self) -> None:
+        """Make `%px` and `%%px` mean these ranks, when in IPython."""
+        self._require()
+        shell = sys.modules.get("IPython")
+        if shell is not None and shell.get_ipython() is not None:
+            self.client.activate()
+
+    def _follow(self, flight: Flight) -> None:
+        try:
+            flight.follow(lambda number: self._tell(number, engine.ABANDON), self._verdict)
+        finally:
+            with self._lock:
+                self._flights.pop(flight.number, None)
+
+    def _tell(self, number: int, word: str) -> None:
+        # Engines that have unregistered in between make ipyparallel raise; their task has ended then.
+        with contextlib.suppress(Exception):
+            content = {"task": number, "word": word}
+            self.client._send_control_request("all", engine.REQUEST, content, False)  # noqa: FBT003
+
+    def _require(self) -> None:
+        if self._closed:
+            raise WorldError("this session is closed. Hint: md.connect() starts a new one.")
+        if self._death is not None:
+            raise RankDied(str(self._death)).with_traceback(None) from None
+
+    # ------------------------------------------------------------------ death
+
+    def _watch(self) -> None:
+        """Notice within a fraction of a second that a process has ended."""
+        while not self._watching.wait(WATCH_SECONDS):
+            up = self._running(self._engines) and self._running(self._cluster.controller)
+            if not up or len(self.client.ids) < self.size:
+                self._verdict()
+                return
+
+    def _verdict(self) -> RankDied | None:
+        """The world has lost a process: find out what happened, end every task. None if it was closed."""
+        with self._lock:
+            if self._closed:
+                return None
+            first = self._death is None
+        if first:
+            death = RankDied(self._post_mortem())
+            with self._lock:
+                self._death = self._death or death
+                flights = list(self._flights.values())
+            for flight in flights:
+                flight.fail(self._death)
+        return self._death
+
+    def _post_mortem(self) -> str:
+        deadline = time.monotonic() + LAST_WORDS_SECONDS
+        while self._running(self._engines) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        said = _said(self._engines)
+        what = f"a rank of {self.size} on {self.place} has ended"
+        if not self._running(self._cluster.controller):
+            what = "the controller of the ranks has ended"
+        elif pid := re.search(r"PID:? +(\d+)|process id:? +(\d+)", said):
+            number = int(pid[1] or pid[2])
+            if number in self.pids:
+                rank = self.pids.index(number)
+                what = f"rank {rank} of {self.size} (process {number} on {self.hosts[rank]}) has ended"
+        how = self._ending()
+        lines = "\n".join(line for line in said.splitlines() if line.strip("=- "))
+        return (
+            f"{what} ({how}), and with it the others. "
+            "Hint: md.connect() starts new ranks. Killed by signal 9 is often a lack of memory."
+            + (f"\nLast lines of the ranks' output:\n{lines}" if lines else "")
+        )
+
+    def _ending(self) -> str:
+        """How the ranks ended, as far as mpiexec tells."""
+        said = _said(self._engines)
+        if signal := re.search(
+            r"(?:EXIT STRING: *|exited on signal \d+ \()([^\n()]*(?:\(signal \d+\))?)", said
+        ):
+            return signal[1].strip()
+        if code := re.search(r"EXIT CODE: *(\d+)", said):
+            return f"exit code {code[1]}"
+        data = getattr(self._engines, "stop_data", None) or {}
+        return f"mpiexec: {data['exit_code']}" if data.get("exit_code") is not None else "exit code unknown"
+
+    # ------------------------------------------------------------------ end
+
+    def close(self) -> None:
+        """End all processes of the world and remove its files; 1-2 s. Again: does nothing.
+
+        Tasks under way end with WorldError. An interrupted close is completed by the next one, or at exit.
+        """
+        if os.getpid() != self._owner:
+            return  # a forked child
+        with self._lock:
+            self._closed = True
+            flights = list(self._flights.values())
+        self._watching.set()
+        for flight in flights:
+            flight.fail(WorldError("the session was closed while the run was going on"))
+        if not self._record.file.exists() and not self._loop.running:
+            return
+        if self.client is not None:
+            self.client.close(linger=0)
+        if self._loop.running:
+            # A rank that computes does not react to TERM: no need to wait for it.
+            grace = 0 if flights or self._death is not None else STOP_SECONDS
+            self._stop(grace)
+            self._loop.stop()
+        self._record.remove()
+        atexit.unregister(self.close)
+
+    def _stop(self, grace: int) -> None:
+        """Engines before the controller: their nannies would wait for it. Then whatever is left."""
+        for launcher in self._cluster.engines.values():
+            launcher.stop_seconds_until_kill = grace
+        for stop in (self._cluster.stop_engines, self._cluster.stop_controller):
+            with contextlib.suppress(Exception):
+                self._loop.run(stop(), 15)
+        end(self._record.name, grace=0)
+
+    # ------------------------------------------------------------------ processes
+
+    @property
+    def _engines(self) -> Any:
+        """The launcher of the ranks; None before they are started."""
+        return next(iter(self._cluster.engines.values()), None)
+
+    @staticmethod
+    def _running(launcher: Any) -> bool:
+        if launcher is None or launcher.state == "after":
+            return False
+        pid = getattr(launcher, "pid", -1)
+        return pid <= 0 or ProcessId.of(pid) is not None
+
+    def _save(self) -> None:
+        """Keep the record of this world true."""
+
+        def process(launcher: Any) -> ProcessId | None:
+            pid = getattr(launcher, "pid", -1)
+            return ProcessId.of(pid) if pid > 0 else None
+
+        self._record = replace(
+            self._record,
+            cluster_file=str(self._cluster.cluster_file),
+            controller=process(self._cluster.controller),
+            mpiexec=process(self._engines),
+            engines=self.pids,
+        )
+        self._record.write()
+
+    def _not_up(self, what: str, launcher: Any) -> WorldError:
+        said = _said(launcher)
+        text = f"no {self.size} ranks on {self.place}: {what}."
+        return WorldError(f"{text}\nLast lines of the output:\n{said}" if said else text)
+
+
+class _Loop:
+    """A thread that runs coroutines: ipyparallel's own way would mix with the kernel's loop."""
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._main, name=f"{name} loop", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
+        """What `work` returns; raises TimeoutError, or what `work` raises."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(max(0.0, timeout))
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+
+async def _from_file(record: Record) -> Any:
+    """The cluster of `record`, with launchers that watch its processes (in the loop that will run them)."""
+    import ipyparallel
+    from traitlets.config import Config
+
+    with Path(record.cluster_file).open() as file:
+        saved = json.load(file)
+    for part in ("controller", "engines"):
+        # Saved as "module:Class", which ipyparallel itself cannot read without an entry point.
+        saved[part]["class"] = saved[part]["class"].replace(":", ".")
+    return ipyparallel.Cluster.from_dict(
+        saved,
+        cluster_file=record.cluster_file,
+        config=Config(),
+        load_profile=False,
+        shutdown_atexit=False,
+        log=_quiet_log(record.name),
+    )
+
+
+def _introduce() -> dict[str, Any]:
+    """Runs on every rank when it is new."""
+    return {**engine.install(), "versions": versions.installed()}
+
+
+def _said(launcher: Any) -> str:
+    from mpidist.world.engines import output
+
+    return output(launcher)
+
+
+def _quiet_log(name: str) -> logging.Logger:
+    """A logger for ipyparallel that prints nothing: errors are reported by exceptions."""
+    quiet = logging.getLogger(f"mpidist.world.{name}")
+    quiet.propagate = False
+    quiet.setLevel(logging.ERROR)
+    if not quiet.handlers:
+        quiet.addHandler(logging.NullHandler())
+    return quiet

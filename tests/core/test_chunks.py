@@ -1,0 +1,109 @@
+"""Chunks: every entry in exactly one chunk, on boundaries, in an unbiased order, dealt to owners."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpidist.chunks import Cost, cut, deal, file_edges, order_key
+from mpidist.datasets import ColumnInfo, FileInfo, FileRef
+
+
+def info(index: int, boundaries: list[list[int]], entries: int, bytes_per_event: float = 8.0) -> FileInfo:
+    columns = {
+        f"c{number}": ColumnInfo(np.array(edges), int(bytes_per_event * entries), entries, "float64")
+        for number, edges in enumerate(boundaries)
+    }
+    return FileInfo(FileRef(index, 0, f"file{index}.root", "Events", "ttree"), entries, f"id{index}", columns)
+
+
+@st.composite
+def infos(draw: st.DrawFn) -> list[FileInfo]:
+    files = []
+    for index in range(draw(st.integers(1, 4))):
+        entries = draw(st.integers(0, 3_000_000))
+        inner = st.lists(st.integers(0, entries), max_size=30)
+        shared = draw(inner)
+        columns = [sorted({0, entries, *shared, *draw(inner)}) for _ in range(draw(st.integers(1, 3)))]
+        files.append(info(index, columns, entries, draw(st.floats(0.1, 5000))))
+    return files
+
+
+@given(infos(), st.integers(1, 200))
+def test_every_entry_is_in_exactly_one_chunk(files: list[FileInfo], nodes: int) -> None:
+    chunks = cut(files, Cost(nodes))
+    for file in files:
+        own = [chunk for chunk in chunks if chunk.file == file.ref.index]
+        ends = [0, *(chunk.stop for chunk in own)]
+        assert [chunk.start for chunk in own] == ends[:-1]
+        assert ends[-1] == file.entries or (not own and file.entries == 0)
+        assert all(chunk.events > 0 for chunk in own)
+    assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
+    assert all(0 <= chunk.key < 1 for chunk in chunks)
+
+
+@given(infos(), st.integers(1, 9))
+def test_chunks_do_not_depend_on_ranks_and_are_dealt_once(files: list[FileInfo], size: int) -> None:
+    chunks = cut(files, Cost(10))
+    queues = deal(chunks, size)
+    assert sorted(index for queue in queues for index in queue) == list(range(len(chunks)))
+    for queue in queues:
+        keys = [chunks[index].key for index in queue]
+        assert keys == sorted(keys)
+
+
+def test_small_clusters_are_joined_on_their_boundaries() -> None:
+    edges = list(range(0, 1_000_001, 1000))
+    found = file_edges(info(0, [edges, edges], 1_000_000), Cost(1))
+    assert set(found) <= set(edges)
+    assert 1 < len(found) < 20
+
+
+def test_a_cluster_is_not_cut_to_save_a_little_time() -> None:
+    wanted = Cost(1).events(8.0)
+    entries = 3 * wanted
+    assert list(file_edges(info(0, [[0, entries]], entries), Cost(1))) == [0, entries]
+
+
+def test_a_huge_cluster_is_cut_for_memory() -> None:
+    entries = 10_000_000
+    found = file_edges(info(0, [[0, entries]], entries, 100.0), Cost(1))
+    assert np.diff(found).max() * 100.0 <= 2 * Cost.most_bytes
+    assert found[0] == 0
+    assert found[-1] == entries
+
+
+def test_only_common_boundaries_are_used() -> None:
+    found = file_edges(info(0, [[0, 400_000, 900_000], [0, 400_000, 600_000, 900_000]], 900_000), Cost(1))
+    assert set(found) <= {0, 400_000, 900_000}
+
+
+def test_an_expensive_plan_has_longer_but_fewer_events_in_its_chunks() -> None:
+    assert Cost(200).target == pytest.approx(Cost.longest)
+    assert Cost(1).target == pytest.approx(Cost.shortest)
+    assert Cost(200).events(8.0) < Cost(1).events(8.0)
+
+
+def test_any_prefix_is_stratified_by_file() -> None:
+    edges = list(range(0, 40_000_001, 100_000))
+    files = [info(index, [edges], 40_000_000) for index in range(3)]
+    chunks = cut(files, Cost(1))
+    for fraction in (0.25, 0.5, 0.9):
+        for file in range(3):
+            own = [chunk.key for chunk in chunks if chunk.file == file]
+            assert abs(sum(key < fraction for key in own) - fraction * len(own)) <= 1.0
+
+
+def test_order_is_a_shuffle_and_stays_the_same_for_ever() -> None:
+    assert order_key(0, "id", 7) == 0.6176133005809383
+    edges = list(range(0, 40_000_001, 100_000))
+    chunks = cut([info(0, [edges], 40_000_000)], Cost(1))
+    by_key = [chunk.index for chunk in sorted(chunks, key=lambda chunk: chunk.key)]
+    assert by_key != sorted(by_key)
+
+
+def test_event_indices_do_not_move_when_another_file_changes() -> None:
+    chunks = cut([info(2, [[0, 10]], 10)], Cost(1))
+    assert chunks[0].first_event == 2 * 2**40

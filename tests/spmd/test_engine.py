@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+
+from mpidist.errors import WorldError
+from mpidist.spmd.engine import Words, _kernel
+
+
+def test_words_are_a_set_per_task() -> None:
+    words = Words()
+    for word in ("stop", "stop", "pause"):
+        words.hear(5, word)
+    assert words.asked(5) == {"stop", "pause"}
+    assert words.asked(6) == frozenset()
+
+
+def test_words_may_come_before_the_task_begins() -> None:
+    words = Words()
+    words.hear(2, "pause")
+    words.begin(1)
+    words.end(1)
+    words.begin(2)
+    assert words.asked(2) == {"pause"}
+
+
+def test_words_that_come_after_the_end_are_ignored() -> None:
+    words = Words()
+    words.begin(3)
+    words.end(3)
+    words.hear(3, "stop")
+    assert words.asked(3) == frozenset()
+    words.hear(0, "stop")  # nothing runs
+    assert words.asked(3) == frozenset()
+
+
+def test_number_0_is_the_task_that_runs() -> None:
+    words = Words()
+    words.begin(7)
+    words.hear(0, "abandon")
+    assert words.asked(7) == {"abandon"}
+    assert words.newest == 7
+
+
+def test_outside_an_engine_it_says_so() -> None:
+    with pytest.raises(WorldError, match="not an ipyparallel engine"):
+        _kernel()

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mpidist.errors import WorldError
+from mpidist.world.processes import MARK, ProcessId, end, machine, marked
+from mpidist.world.registry import Orphan, Record, orphans, state_folder
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPIDIST_STATE", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def gone() -> ProcessId:
+    """A process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    known = ProcessId.of(process.pid)
+    process.communicate(b"\n")
+    assert known is not None
+    return known
+
+
+def _sleeper(name: str) -> subprocess.Popen[bytes]:
+    """A process with the mark `name` that ignores TERM, once it says so."""
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, MARK: name}, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    return process
+
+
+def test_a_process_is_known_by_number_and_start(gone: ProcessId) -> None:
+    me = ProcessId.of(os.getpid())
+    assert me is not None
+    assert me.alive
+    assert not ProcessId(me.pid, me.started + 1).alive  # the number was used again
+    assert not gone.alive
+    assert ProcessId.of(gone.pid) is None
+
+
+def test_marked_processes_are_ended_even_if_they_ignore_term() -> None:
+    name = Record.begin(1, "here").name
+    process = _sleeper(name)
+    other = _sleeper(name + "x")
+    try:
+        assert [found.pid for found in marked(name)] == [process.pid]
+        assert end(name, grace=0.1) == 1
+        assert ProcessId.of(process.pid) is None
+        assert marked(name) == []
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+        process.wait()
+
+
+def test_records_are_private_and_come_back_equal() -> None:
+    record = Record.begin(4, "here")
+    record = replace(record, controller=ProcessId(1, 2.5), engines=(3, 4), cluster_file="/x")
+    record.folder.mkdir()
+    record.write()
+    assert Record.read(record.file) == record
+    assert record.file.stat().st_mode & 0o777 == 0o600
+    assert state_folder().stat().st_mode & 0o777 == 0o700
+    record.remove()
+    assert list(state_folder().iterdir()) == []
+
+
+def test_a_damaged_record_is_none(tmp_path: Path) -> None:
+    for text in ("", "{", "[]", '{"name": "x"}'):
+        (tmp_path / "x.json").write_text(text)
+        assert Record.read(tmp_path / "x.json") is None
+    assert Record.read(tmp_path / "missing") is None
+
+
+def test_worlds_in_use_are_no_orphans() -> None:
+    record = Record.begin(1, "here")
+    record.write()
+    assert orphans() == ()
+    assert record.file.exists()
+
+
+def test_records_without_processes_are_removed(gone: ProcessId) -> None:
+    record = replace(Record.begin(1, "here"), kernel=gone)
+    record.folder.mkdir()
+    record.write()
+    assert orphans() == ()
+    assert list(state_folder().iterdir()) == []
+
+
+def test_records_of_other_machines_are_left_alone(gone: ProcessId) -> None:
+    host, boot, namespace = machine().split()
+    for other, stays in ((f"other {boot} {namespace}", True), (f"{host} {boot} pid:[1]", True), (f"{host} x y", False)):
+        record = replace(Record.begin(1, "here"), kernel=gone, machine=other)
+        record.write()
+        assert orphans() == ()
+        assert record.file.exists() == stays
+
+
+def test_an_orphan_is_found_claimed_once_and_cleaned(gone: ProcessId) -> None:
+    record = replace(Record.begin(3, "here"), kernel=gone)
+    record.folder.mkdir()
+    record.write()
+    process = _sleeper(record.name)
+    (orphan,) = orphans()
+    assert orphan == Orphan(record)
+    assert "3 ranks on here" in str(orphan)
+    assert str(gone.pid) in str(orphan)
+    claimed = orphan.claim()
+    assert claimed.kernel.pid == os.getpid()
+    with pytest.raises(WorldError, match="another process"):
+        orphan.claim()
+    with pytest.raises(WorldError, match="another process"):
+        orphan.clean()
+    assert process.poll() is None
+    record.write()  # its claimer was killed, too
+    (again,) = orphans()
+    again.clean()
+    assert ProcessId.of(process.pid) is None
+    process.wait()
+    assert list(state_folder().iterdir()) == []

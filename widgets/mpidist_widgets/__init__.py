@@ -1,0 +1,41 @@
+"""Live views of a run for JupyterLab (bqplot and ipywidgets).
+
+`RunView(run)` is what a notebook shows for a run. Its parts can be used alone, live too::
+
+    LiveHistogram("mass").follow(run)
+
+=================  ======================================================================
+`RunView`          progress, buttons, a card for each result, ranks, failures
+`LiveHistogram`    one axis, one or several samples; profiles
+`LiveHeatmap`      two axes
+`Cutflow`          categories as a table with bars
+`Values`           numbers
+`Listing`          events taken, and anything else, as text
+`Progress`         a bar in events, rates, time left
+`Controls`         Pause, Resume, Stop
+`RankTable`        what each rank does
+`Failures`         what is missing from the results, and why
+=================  ======================================================================
+"""
+
+from __future__ import annotations
+
+from .live import Part
+from .plots import LiveHeatmap, LiveHistogram
+from .status import Controls, Failures, Progress, RankTable
+from .tables import Cutflow, Listing, Values
+from .view import RunView
+
+__all__ = [
+    "Controls",
+    "Cutflow",
+    "Failures",
+    "Listing",
+    "LiveHeatmap",
+    "LiveHistogram",
+    "Part",
+    "Progress",
+    "RankTable",
+    "RunView",
+    "Values",
+]

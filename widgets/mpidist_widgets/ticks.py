@@ -1,0 +1,105 @@
+"""Axis ticks and limits. Pure functions of numbers, so that axes can be tested without a browser.
+
+Logarithmic axes are drawn as linear axes of log10: then a mark never changes its scale (bqplot would have to
+rebuild it), and the browser does no arithmetic on physics.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Tick", "browser_number", "grown", "linear_ticks", "log_ticks"]
+
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUFFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+HEADROOM = 1.12
+"""The highest point of a plot is at this fraction (inverse) of its axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A tick at `position` (drawn coordinates) with its text."""
+
+    position: float
+    text: str
+
+
+def linear_ticks(low: float, high: float, most: int = 6) -> tuple[Tick, ...]:
+    """At most `most` + 1 ticks at multiples of 1, 2 or 5 times a power of ten."""
+    if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+        return ()
+    step = _nice_step((high - low) / most)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    largest = max(abs(low), abs(high))
+    return tuple(Tick(i * step, _label(i * step, step, largest)) for i in range(first, last + 1))
+
+
+def _nice_step(rough: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rough))
+    for factor in (1.0, 2.0, 5.0):
+        if rough <= factor * power * (1 + 1e-9):
+            return factor * power
+    return 10.0 * power
+
+
+def _label(value: float, step: float, largest: float) -> str:
+    if value == 0:
+        return "0"
+    if largest >= 1e12 or largest < 1e-3:
+        power = math.floor(math.log10(abs(value)) + 1e-9)
+        factor = f"{value / 10.0**power:.4g}"
+        return f"{'' if factor == '1' else factor + '·'}10{str(power).translate(_SUPERSCRIPT)}"
+    unit, suffix = next(((u, s) for u, s in _SUFFIXES if largest >= max(u, 1e4)), (1.0, ""))
+    digits = max(0, -math.floor(math.log10(step / unit) + 1e-9))
+    return f"{value / unit:.{digits}f}{suffix}"
+
+
+def log_ticks(low: float, high: float, most: int = 6) -> tuple[Tick, ...]:
+    """Ticks of an axis of log10 between `low` and `high` (both log10); 1-2-5 ticks when it is short."""
+    if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
+        return ()
+    first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
+    if last - first >= 2:
+        stride = -(-(last - first) // most)
+        return tuple(Tick(float(power), power_text(power)) for power in range(first, last + 1, stride))
+    positions = [
+        (power, factor)
+        for power in range(math.floor(low), math.ceil(high) + 1)
+        for factor in (1, 2, 5)
+        if low - 1e-9 <= power + math.log10(factor) <= high + 1e-9
+    ]
+    return tuple(Tick(power + math.log10(factor), _short(factor, power)) for power, factor in positions)
+
+
+def power_text(power: int) -> str:
+    """A power of ten: plain from 0.1 to 1000, else `10⁵`."""
+    return f"{10.0**power:g}" if -1 <= power <= 3 else f"10{str(power).translate(_SUPERSCRIPT)}"
+
+
+def _short(factor: int, power: int) -> str:
+    if -2 <= power <= 3:
+        return f"{factor * 10.0**power:g}"
+    return power_text(power) if factor == 1 else f"{factor}·{power_text(power)}"
+
+
+def browser_number(value: float) -> str:
+    """The text that JavaScript makes of a number: the key of a tick's label."""
+    if value == 0 or 1e-7 <= abs(value) < 1e21:
+        return np.format_float_positional(value + 0.0, trim="-")  # + 0.0: JavaScript writes -0 as 0
+    return np.format_float_scientific(value, trim="-", exp_digits=1)
+
+
+def grown(limit: float | None, wanted: float, *, settle: bool) -> float:
+    """The next upper limit of an axis that is at `limit` while the data want `wanted`.
+
+    Grows with the data, shrinks by an eighth of the difference, so that nothing jumps; `settle` (the last
+    picture) takes what the data want, so that a view opened later looks the same. Works for any
+    quantity that should follow another smoothly from below.
+    """
+    if limit is None or settle or wanted >= limit:
+        return wanted
+    return limit - (limit - wanted) / 8

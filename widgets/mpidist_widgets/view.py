@@ -1,0 +1,113 @@
+"""`RunView`: everything about a run in one widget, live. It only observes, and calls stop, pause and resume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import hist
+import ipywidgets
+
+from .drawing import Cells, Curves, draw_histogram
+from .live import Part
+from .plots import LiveHeatmap, LiveHistogram
+from .status import Controls, Failures, Progress, RankTable
+from .style import message
+from .tables import Cutflow, Listing, Values, is_number
+
+if TYPE_CHECKING:
+    from mpidist.run import Run
+    from mpidist.snapshot import Snapshot
+
+__all__ = ["RunView", "part_for"]
+
+
+class RunView(Part):
+    """A run as a dashboard: progress and buttons, a card for each result, numbers, ranks, failures.
+
+    Shows the run as it is now, follows it until its final snapshot, and keeps the final state. Never calls a rank.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(width="100%")
+        self.add_class("mpidist-run")
+        self.run = run
+        self.progress = Progress()
+        self.controls = Controls()
+        self.failures = Failures()
+        self.ranks = RankTable()
+        self.cards: dict[str, Part] = {}
+        self._values: Values | None = None
+        self._order: tuple[str, ...] = ()
+        self.progress.layout.flex = "1 1 auto"
+        self.progress.layout.width = "auto"
+        top = ipywidgets.HBox(
+            [self.progress, self.controls],
+            layout=ipywidgets.Layout(width="100%", align_items="center", max_width="1300px"),
+        )
+        self._grid = ipywidgets.GridBox(
+            layout=ipywidgets.Layout(
+                grid_template_columns="repeat(auto-fill, 420px)",
+                grid_gap="14px 20px",
+                width="100%",
+                margin="6px 0",
+            )
+        )
+        self._ending = ipywidgets.HTML()
+        self.children = (top, self._ending, self.failures, self._grid, self.ranks, self._problem)
+        self.follow(run)
+
+    def attach(self, run: Run) -> None:
+        """Take the order of the results and give the buttons their run."""
+        self._order = tuple(run.plan.results)
+        self.controls.attach(run)
+
+    def idle(self, state: str) -> None:
+        """A state without snapshots: before the first, or after a run that could not go on."""
+        self.progress.idle(state)
+        self.controls.idle(state)
+        self._show_ending()
+
+    def _show_ending(self) -> None:
+        """What ended the run from outside (ranks that died, a launch that failed), if anything."""
+        error = self.run.error
+        self._ending.value = message(f"{type(error).__name__}: {error}") if error is not None else ""
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw `snapshot` in all parts; a part that cannot draw says so in its own place."""
+        for part in (self.progress, self.controls, self.failures, self.ranks):
+            part._draw(snapshot)
+        self._show_ending()
+        self._add_cards(snapshot)
+        for card in self.cards.values():
+            card._draw(snapshot)
+        if self._values is not None:
+            self._values._draw(snapshot)
+
+    def _add_cards(self, snapshot: Snapshot) -> None:
+        """Cards for results that are seen for the first time, in the order in which the user named them."""
+        results = snapshot.results
+        new = [name for name in results if name not in self.cards and not is_number(results[name])]
+        numbers = tuple(name for name in results if is_number(results[name]))
+        if numbers and self._values is None:
+            self._values = Values(numbers)
+        elif not new:
+            return
+        for name in new:
+            self.cards[name] = part_for(name, results[name])
+        place = {name: i for i, name in enumerate(self._order)}
+        ordered = sorted(self.cards, key=lambda name: place.get(name, len(place)))
+        cards: list[Any] = [self.cards[name] for name in ordered]
+        self._grid.children = (*cards, *([self._values] if self._values is not None else []))
+
+
+def part_for(name: str, value: object) -> Part:
+    """The part that shows a result of this kind."""
+    if isinstance(value, hist.BaseHist):
+        drawing = draw_histogram(value)
+        if isinstance(drawing, Curves):
+            return LiveHistogram(name)
+        return LiveHeatmap(name) if isinstance(drawing, Cells) else Cutflow(name)
+    if is_number(value) and not isinstance(value, Mapping):
+        return Values((name,))
+    return Listing(name)
