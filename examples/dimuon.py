@@ -13,11 +13,9 @@ import mpidist as md
 
 DATA = Path(__file__).parent / "data" / "dimuon.root"
 
-# The same 100 000 events may be read several times over, so that there is something to watch.
-repeat = md.param("repeat", 1, min=1)
 pt_cut = md.param("pt_cut", 3.0, min=0.0, max=50.0, unit="GeV")
 
-events = md.open([f"{DATA}:Events"] * repeat.value)
+events = md.open(md.param("data", f"{DATA}:Events").value)
 muons = events.Muon[events.Muon.pt > pt_cut]
 
 two = ak.num(muons) == 2

@@ -83,13 +83,8 @@ class Part:
         objects = Objects.loads(bytes(buffers[3])) if len(buffers[3]) else None
         keys = tuple((int(sample), str(name)) for sample, name in meta["keys"])
         lengths = Lengths(keys, *(tuple(numbers) for numbers in meta["lengths"]))
-        with_payload = frozenset(
-            key
-            for key in keys
-            if plan.results[key[1]].accumulator(weighted=plan.weighted).has_payload
-        )
         payloads = objects.payloads if objects is not None and meta["payloads"] else None
-        ledger, totals = totals_of(table, lengths, meta["layout"], sums, maxima, payloads, with_payload)
+        ledger, totals = totals_of(table, lengths, meta["layout"], sums, maxima, payloads, plan.payloads)
         if int(ledger.done.sum()) != headers.total("chunks_done"):
             msg = (
                 f"the ranks report {headers.total('chunks_done')} chunks, the ledger has {int(ledger.done.sum())}: "

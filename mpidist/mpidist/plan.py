@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 from . import lazy
 from .chunks import Cost
 from .errors import ResultError
-from .results import Result
 
 if TYPE_CHECKING:
     from .datasets import Dataset
+    from .results import Result
 
 __all__ = ["Plan", "make_plan"]
 
@@ -55,6 +55,11 @@ class Plan:
     def cost(self) -> Cost:
         """The estimate that chooses the size of chunks."""
         return Cost(self.nodes)
+
+    @property
+    def payloads(self) -> frozenset[str]:
+        """The results that are more than numbers, and travel as objects."""
+        return frozenset(name for name, result in self.results.items() if result.has_payload)
 
     @property
     def digest(self) -> str:
@@ -100,10 +105,10 @@ def make_plan(
                 f"for example {name}=md.hist(..., bins=100), md.sum(...), md.count(...) or md.take(..., 10)"
             )
             raise ResultError(msg)
-        if not isinstance(result, Result):
+        if not hasattr(result, "accumulator"):
             msg = f"{name}= is a {type(result).__name__}, not a result such as md.hist(...) or md.sum(...)"
             raise ResultError(msg)
-        checked[name] = result
+        checked[name] = cast("Result", result)
     arrays = [array for result in checked.values() for array in result.inputs]
     if not arrays:
         msg = "no result reads any data"

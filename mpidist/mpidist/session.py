@@ -108,7 +108,15 @@ def connect(launcher: Launcher | None = None) -> Session:
             "Hint: for orphan in mpidist.orphans(): orphan.clean() ends them; mpidist.adopt(orphan) gives a session on them."
         )
         warnings.warn("\n".join(lines), stacklevel=2)
-    return Session(World.start(Local() if launcher is None else launcher))
+    session = Session(World.start(Local() if launcher is None else launcher))
+    # Importing awkward, uproot and vector takes a rank a second: now, not in the first run.
+    session.world.client[:].apply_async(_warm)
+    return session
+
+
+def _warm() -> None:
+    """On every rank: import what a run needs."""
+    import mpidist.spmd.task  # noqa: F401
 
 
 def adopt(orphan: Any) -> Session:

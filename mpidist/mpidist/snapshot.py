@@ -237,13 +237,14 @@ class Snapshot:
 
     def total(self, sample: int, name: str) -> Total | None:
         """The exact sum over all parts of one result for one sample; None if some part has not sent it."""
-        result = self.parts[-1].plan.results[name]
+        plan = self.parts[-1].plan
+        result = plan.results[name]
         total: Total | None = None
         for part in self.parts:
             own = part.totals.get((sample, name))
             if own is None or isinstance(own.payload, BrokenPayload):
                 return own
-            total = own if total is None else result.add(total, own)
+            total = own if total is None else result.add(total, own, weighted=plan.weighted)
         return total
 
     @property

@@ -4,13 +4,16 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mpidist.errors import WorldError
 from mpidist.world.processes import MARK, ProcessId, end, machine, marked
 from mpidist.world.registry import Orphan, Record, orphans, state_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +104,11 @@ def test_records_without_processes_are_removed(gone: ProcessId) -> None:
 
 def test_records_of_other_machines_are_left_alone(gone: ProcessId) -> None:
     host, boot, namespace = machine().split()
-    for other, stays in ((f"other {boot} {namespace}", True), (f"{host} {boot} pid:[1]", True), (f"{host} x y", False)):
+    for other, stays in (
+        (f"other {boot} {namespace}", True),
+        (f"{host} {boot} pid:[1]", True),
+        (f"{host} x y", False),
+    ):
         record = replace(Record.begin(1, "here"), kernel=gone, machine=other)
         record.write()
         assert orphans() == ()

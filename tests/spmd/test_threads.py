@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpidist.errors import WorldError
-from mpidist.spmd.comm import Rank, wait
+from mpidist.spmd.comm import Pending, Rank, wait
 from mpidist.spmd.threads import run_threads
 
 
@@ -78,11 +78,12 @@ def test_unequal_shapes_are_refused_on_every_rank() -> None:
 
 def test_another_order_of_collectives_is_refused_on_every_rank() -> None:
     def task(rank: Rank) -> None:
+        comm = rank.comm
+        pending: Pending[object] = (
+            comm.broadcast(b"", 3) if comm.rank else comm.reduce(np.zeros(3, np.int64), "sum")
+        )
         with pytest.raises(WorldError, match="entered"):
-            if rank.rank:
-                wait(rank.comm.broadcast(b"", 3))
-            else:
-                wait(rank.comm.reduce(np.zeros(3, np.int64), "sum"))
+            wait(pending)
 
     run_threads(2, task)
 

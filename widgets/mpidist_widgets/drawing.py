@@ -59,13 +59,9 @@ class Series:
     over: float
     inside: float
 
-    def outline(
-        self, edges: NDArray[np.float64], base: float
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """x and y of the outline, for a line with `interpolation="step-after"`; it starts and ends at `base`."""
-        x = np.concatenate([edges[:1], edges])
-        y = np.concatenate([[base], self.values, [base]])
-        return x, y
+    def outline(self, edges: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """x and y of the outline, for a line with `interpolation="step-after"`."""
+        return edges, np.append(self.values, self.values[-1])
 
     def bars(self, edges: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """x and y of all error bars as one line, cut by nan; bins without error have none."""
@@ -74,7 +70,7 @@ class Series:
         y = np.stack(
             [self.values - self.errors, self.values + self.errors, np.full_like(centres, np.nan)], axis=1
         )
-        return x, y.reshape(-1)
+        return _closed(x, y.reshape(-1), edges)
 
     def crosses(self, edges: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """x and y of a profile: in each filled bin a line over its width and an error bar, as one line."""
@@ -83,7 +79,14 @@ class Series:
         x = np.stack([edges[:-1], edges[1:], gap, centres, centres, gap], axis=1)
         low, high = self.values - self.errors, self.values + self.errors
         y = np.stack([self.values, self.values, gap, low, high, gap], axis=1)
-        return x.reshape(-1), y.reshape(-1)
+        return _closed(x.reshape(-1), y.reshape(-1), edges)
+
+
+def _closed(
+    x: NDArray[np.float64], y: NDArray[np.float64], edges: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The line with one lone, invisible point at its end: bqplot puts a label on the last point, so it must exist."""
+    return np.append(x, edges[-1]), np.append(y, 0.0)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveHeatmap", "LiveHistogram", "PlotCard"]
 
-WIDTH, HEIGHT = 420, 250
+WIDTH, HEIGHT = 396, 250
+LEGEND = 18
+LABEL = 18  # width of the vertical label, pixels
 MARGIN = {"top": 8, "bottom": 24, "left": 46, "right": 14}
+GRID = "rgba(128, 128, 128, 0.25)"
 TICK_STYLE = {"font-size": "11px"}
 
 
@@ -47,21 +50,26 @@ class PlotCard(Part):
         self.add_class("mpidist-plot")
         self._heading = ipywidgets.HTML(layout=ipywidgets.Layout(flex="1 1 auto", min_width="0", margin="0"))
         self._heading.add_class("mpidist-title")
-        self.log = ipywidgets.ToggleButton(
+        self.log_scale = ipywidgets.ToggleButton(
             description=self.log_name,
             tooltip=f"logarithmic scale of {name}",
             layout=ipywidgets.Layout(
-                width="52px", height="22px", padding="0", margin="0 14px 0 0", flex="0 0 auto"
+                width="50px", height="26px", padding="0", margin="0 14px 0 0", flex="0 0 auto"
             ),
             style={"font_size": "11px"},
         )
-        self.log.observe(self._on_log, "value")
-        live_while_blocked(self.log)
-        self._top = ipywidgets.HBox([self._heading, self.log], layout=_row("24px", align_items="center"))
-        self._legend = ipywidgets.HTML(layout=_row("18px", padding="0 0 0 46px", display="none"))
+        self.log_scale.add_class("mpidist-log")
+        self.log_scale.observe(self._on_log, "value")
+        live_while_blocked(self.log_scale)
+        self._top = ipywidgets.HBox(
+            [self._heading, self.log_scale], layout=_row("26px", align_items="center")
+        )
+        self._legend = ipywidgets.HTML(
+            layout=_row(f"{LEGEND}px", margin="0", padding="0 0 0 62px", display="none")
+        )
         self._x_label = ipywidgets.HTMLMath(layout=_row("20px", margin="0"))
         self._y_label = ipywidgets.HTMLMath(
-            layout=ipywidgets.Layout(width="18px", height=f"{HEIGHT}px", margin="0")
+            layout=ipywidgets.Layout(width=f"{LABEL}px", height="auto", margin="0")
         )
         self._note = ipywidgets.HTML(layout=_row("18px", margin="0"))
         self._note.add_class("mpidist-note")
@@ -100,9 +108,9 @@ class PlotCard(Part):
 
     def _set_labels(self, x: str, y: str) -> None:
         base = f"{FONT};color:{TEXT}"
-        self._x_label.value = f'<div style="{base};text-align:right;margin-right:14px">{escape(x)}</div>'
+        self._x_label.value = f'<div style="{base};width:{WIDTH - 14}px;text-align:right">{escape(x)}</div>'
         self._y_label.value = (
-            f'<div style="{base};writing-mode:vertical-rl;transform:rotate(180deg);height:{HEIGHT - 8}px;'
+            f'<div style="{base};writing-mode:vertical-rl;transform:rotate(180deg);height:{HEIGHT - LEGEND - 8}px;'
             f'text-align:right;white-space:nowrap;overflow:hidden">{escape(y)}</div>'
         )
 
@@ -112,7 +120,7 @@ class PlotCard(Part):
     def _value_limits(self, span: Span, *, below: bool) -> tuple[float, float]:
         """The value axis for `span`, in drawn coordinates, following smoothly from picture to picture."""
         low, high, floor = self._limits
-        if self.log.value:
+        if self.log_scale.value:
             wanted = log_floor(span)
             # Early pictures of weighted data have no small bins yet: the floor only sinks.
             floor = wanted if floor is None or self._settled else min(floor, wanted)
@@ -138,12 +146,16 @@ class LiveHistogram(PlotCard):
         self._y_scale = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
         self._x_axis = bqplot.Axis(scale=self._x_scale, grid_lines="none", tick_style=TICK_STYLE)
         self._y_axis = bqplot.Axis(
-            scale=self._y_scale, orientation="vertical", grid_lines="solid", tick_style=TICK_STYLE
+            scale=self._y_scale,
+            orientation="vertical",
+            grid_lines="solid",
+            grid_color=GRID,
+            tick_style=TICK_STYLE,
         )
-        self.figure = _figure([self._x_axis, self._y_axis], WIDTH - 18, MARGIN)
+        self.figure = _figure([self._x_axis, self._y_axis], WIDTH - LABEL, MARGIN)
         self._lines: list[tuple[Any, Any]] = []
-        body = ipywidgets.HBox([self._y_label, self.figure], layout=_row(f"{HEIGHT}px"))
-        self.children = (self._top, self._legend, body, self._x_label, self._note)
+        self._body = ipywidgets.HBox([self._y_label, self.figure], layout=_row(f"{HEIGHT}px"))
+        self.children = (self._top, self._legend, self._body, self._x_label, self._note)
 
     def _take(self, drawing: Any) -> None:
         if not isinstance(drawing, Curves):
@@ -185,7 +197,10 @@ class LiveHistogram(PlotCard):
         put(self._x_scale, min=low, max=high)
         _set_ticks(self._x_axis, drawing.axis.ticks)
         self._set_labels(drawing.axis.label, drawing.value_label)
+        # The legend takes its place from the figure, so that plots side by side stay aligned.
+        self.log_scale.layout.display = "none" if drawing.profile else ""  # means may have any sign
         self._legend.layout.display = "" if several else "none"
+        self.figure.layout.height = self._body.layout.height = f"{HEIGHT - (LEGEND if several else 0)}px"
         self._legend.value = legend(names) if several else ""
 
     def _render(self) -> None:
@@ -193,31 +208,29 @@ class LiveHistogram(PlotCard):
         if drawing is None:
             return
         low, high = self._value_limits(drawing.span, below=drawing.profile)
-        if self.log.value:
+        if self.log_scale.value:
             _set_ticks(self._y_axis, log_ticks(low, high))
         else:
             _set_ticks(self._y_axis, linear_ticks(low, high))
         put(self._y_scale, min=low, max=high)
-        base = low if self.log.value else min(0.0, high)
         for series, (outline, bars) in zip(drawing.series, self._lines, strict=True):
-            self._put_series(drawing, series, outline, bars, base)
+            self._put_series(drawing, series, outline, bars)
         flow = "" if drawing.profile else _flow_text(drawing.series)
         self._set_note("; ".join(filter(None, [flow, drawing.note])))
 
-    def _put_series(self, drawing: Curves, series: Series, outline: Any, bars: Any, base: float) -> None:
+    def _put_series(self, drawing: Curves, series: Series, outline: Any, bars: Any) -> None:
         edges = drawing.axis.edges
         if drawing.profile:
             x, y = series.crosses(edges)
             put(outline, x=x, y=self._scaled(y))
             return
-        x, y = series.outline(edges, base)
-        inner = self._scaled(y[1:-1])
-        put(outline, x=x, y=np.concatenate([y[:1], inner, y[-1:]]))
+        x, y = series.outline(edges)
+        put(outline, x=x, y=self._scaled(y))
         x, y = series.bars(edges)
         put(bars, x=x, y=self._scaled(y))
 
     def _scaled(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
-        if not self.log.value:
+        if not self.log_scale.value:
             return y
         floor = self._limits[2]
         lowest = 10.0 ** (floor if floor is not None else 0.0)
@@ -246,7 +259,10 @@ class LiveHeatmap(PlotCard):
             color=np.zeros((2, 2)),
             scales={"x": self._x_scale, "y": self._y_scale, "color": self._colour},
         )
-        self.figure = _figure([self._x_axis, self._y_axis], WIDTH - 18 - 52, MARGIN)
+        self.figure_size = (WIDTH - LABEL - 52, HEIGHT)
+        self.figure = _figure([self._x_axis, self._y_axis], self.figure_size[0], MARGIN)
+        # Cells are painted with soft edges: what shines through between them is the colour of no entries.
+        self.figure.background_style = {"fill": VIRIDIS[0]}
         self.figure.marks = [self._cells]
         self.sample = ipywidgets.Dropdown(
             options=[],
@@ -254,7 +270,7 @@ class LiveHeatmap(PlotCard):
         )
         self.sample.observe(self._on_log, "value")
         live_while_blocked(self.sample)
-        self._top.children = (self._heading, self.sample, self.log)
+        self._top.children = (self._heading, self.sample, self.log_scale)
         self._bar = ipywidgets.HTML(
             layout=ipywidgets.Layout(
                 width="52px", margin="0", padding=f"{MARGIN['top']}px 0 0 0", overflow="visible"
@@ -285,6 +301,13 @@ class LiveHeatmap(PlotCard):
             low, high = axis_drawing.limits
             put(scale, min=low, max=high)
             _set_ticks(axis, axis_drawing.ticks)
+        width, height = self.figure_size
+        margin = dict(MARGIN)
+        across = width - margin["left"] - margin["right"]
+        down = height - margin["top"] - margin["bottom"]
+        margin["top"] += down - whole_cells(down, len(drawing.y))
+        self.figure.fig_margin = margin
+        self.figure.layout.width = f"{width - across + whole_cells(across, len(drawing.x))}px"
         self._set_labels(drawing.x_axis.label, drawing.y_axis.label)
 
     def _render(self) -> None:
@@ -297,16 +320,27 @@ class LiveHeatmap(PlotCard):
             Span(min(span.low, 0.0), span.high / HEADROOM, span.positive), below=False
         )
         values = drawing.values[name]
-        if self.log.value:
+        if self.log_scale.value:
             values = np.log10(np.maximum(values, 10.0**low))
             ticks = log_ticks(low, high)
         else:
             ticks = linear_ticks(low, high)
         put(self._colour, min=low, max=high)
         put(self._cells, x=drawing.x, y=drawing.y, color=values.astype(np.float32))
-        self._bar.value = colour_bar(ticks, low, high, HEIGHT - MARGIN["top"] - MARGIN["bottom"])
+        margin = self.figure.fig_margin
+        self._bar.layout.padding = f"{margin['top']}px 0 0 0"
+        self._bar.value = colour_bar(ticks, low, high, HEIGHT - margin["top"] - margin["bottom"])
         flow = f"inside {scaled_text(drawing.inside[name])} · outside {scaled_text(drawing.outside[name])}"
         self._set_note("; ".join(filter(None, [flow, drawing.note])))
+
+
+def whole_cells(pixels: int, cells: int) -> int:
+    """The largest size up to `pixels` that gives each cell a whole number of pixels, if that costs under a sixth.
+
+    Cells that end between two pixels are painted with soft edges, which shows as a faint grid.
+    """
+    size = pixels // cells * cells
+    return size if size > pixels * 5 / 6 else pixels
 
 
 def _figure(axes: list[Any], width: int, margin: dict[str, int]) -> Any:

@@ -62,7 +62,7 @@ class Progress(Part):
             value=0.0,
             min=0.0,
             max=1.0,
-            layout=ipywidgets.Layout(width="auto", height="10px", margin="3px 2px"),
+            layout=ipywidgets.Layout(width="auto", height="18px", margin="0 2px 0 0"),
         )
         self._words = ""
         self._detail = ipywidgets.HTML(layout=ipywidgets.Layout(height="18px", margin="0", width="100%"))

@@ -29,7 +29,7 @@ class Cutflow(Part):
     """A histogram of categories (or a cutflow): a row each with a bar, the value and its share of the first row."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(width="420px", overflow="hidden")
+        super().__init__(width="396px", overflow="hidden")
         self.name = name
         self.add_class("mpidist-rows")
         self._body = ipywidgets.HTML(
@@ -95,7 +95,7 @@ class Values(Part):
     """The results that are single numbers, one row each; a column for each sample if there are several."""
 
     def __init__(self, names: tuple[str, ...] | None = None) -> None:
-        super().__init__(width="420px", overflow="hidden")
+        super().__init__(width="396px", overflow="hidden")
         self.names = names
         self.add_class("mpidist-values")
         self._body = ipywidgets.HTML(
@@ -143,7 +143,7 @@ class Listing(Part):
     """Any other result (events taken, a user's own accumulator) as text."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(width="420px", overflow="hidden")
+        super().__init__(width="396px", overflow="hidden")
         self.name = name
         self.add_class("mpidist-listing")
         self._body = ipywidgets.HTML(layout=ipywidgets.Layout(margin="0"))

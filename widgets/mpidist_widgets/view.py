@@ -10,7 +10,7 @@ import ipywidgets
 
 from .drawing import Cells, Curves, draw_histogram
 from .live import Part
-from .plots import LiveHeatmap, LiveHistogram
+from .plots import LiveHeatmap, LiveHistogram, PlotCard
 from .status import Controls, Failures, Progress, RankTable
 from .style import message
 from .tables import Cutflow, Listing, Values, is_number
@@ -47,8 +47,8 @@ class RunView(Part):
         )
         self._grid = ipywidgets.GridBox(
             layout=ipywidgets.Layout(
-                grid_template_columns="repeat(auto-fill, 420px)",
-                grid_gap="14px 20px",
+                grid_template_columns="repeat(auto-fill, 396px)",
+                grid_gap="14px 16px",
                 width="100%",
                 margin="6px 0",
             )
@@ -85,7 +85,7 @@ class RunView(Part):
             self._values._draw(snapshot)
 
     def _add_cards(self, snapshot: Snapshot) -> None:
-        """Cards for results that are seen for the first time, in the order in which the user named them."""
+        """Cards for results that are seen for the first time, plots first, then in the order in which they were named."""
         results = snapshot.results
         new = [name for name in results if name not in self.cards and not is_number(results[name])]
         numbers = tuple(name for name in results if is_number(results[name]))
@@ -96,8 +96,11 @@ class RunView(Part):
         for name in new:
             self.cards[name] = part_for(name, results[name])
         place = {name: i for i, name in enumerate(self._order)}
-        ordered = sorted(self.cards, key=lambda name: place.get(name, len(place)))
-        cards: list[Any] = [self.cards[name] for name in ordered]
+        plots_first = sorted(
+            self.cards,
+            key=lambda name: (not isinstance(self.cards[name], PlotCard), place.get(name, len(place))),
+        )
+        cards: list[Any] = [self.cards[name] for name in plots_first]
         self._grid.children = (*cards, *([self._values] if self._values is not None else []))
 
 

@@ -57,7 +57,9 @@ def parse(raw: memoryview, size: int, entries: int, *, offsets: bool) -> Basket:
     _, _, _, found, last = _MEMBERS.unpack_from(raw, keylen - _MEMBERS.size - 1)
     border = last - keylen
     if found != entries or not 0 <= border <= unpacked:
-        raise FrameError(f"its header says {found} entries in {border} of {unpacked} bytes; the tree says {entries} entries")
+        raise FrameError(
+            f"its header says {found} entries in {border} of {unpacked} bytes; the tree says {entries} entries"
+        )
     body = raw[keylen:]
     content = body if len(body) == unpacked else unpack(body, unpacked)
     if border == unpacked:
@@ -96,7 +98,9 @@ def assemble_numbers(
     filled = 0
     for basket, lo, hi in parts:
         if len(basket.data) != basket.entries * width * stored.itemsize:
-            raise FrameError(f"{len(basket.data)} bytes are not {basket.entries} entries of {width} x {stored}")
+            raise FrameError(
+                f"{len(basket.data)} bytes are not {basket.entries} entries of {width} x {stored}"
+            )
         values = np.frombuffer(basket.data, stored)[lo * width : hi * width]
         out[filled : filled + len(values)] = values
         filled += len(values)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Entry", "folder", "load", "store"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,7 @@ def _column_to(column: ColumnInfo) -> dict[str, Any]:
             "shape": list(where.shape),
             "jagged": where.jagged,
             "header": where.header,
+            "counter": where.counter,
         },
     }
 
@@ -148,6 +149,7 @@ def _column_from(data: Mapping[str, Any]) -> ColumnInfo:
             tuple(int(n) for n in where["shape"]),
             bool(where["jagged"]),
             int(where["header"]),
+            str(where["counter"]),
         )
     return ColumnInfo(
         _unpacked(data["boundaries"]),

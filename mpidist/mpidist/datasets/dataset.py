@@ -132,6 +132,15 @@ class Dataset:
                 columns.add(forms.column_of(key))
         return tuple(sorted(columns))
 
+    def why_missing(self, path: str) -> str | None:
+        """Why there is no field `path` ("Muon.pt" or "genWeight"), if some sample or file has it; else None."""
+        if path in self.absent:
+            samples = ", ".join(repr(name) for name in self.absent[path])
+            return f"{path!r} is not in the sample {samples}, or has another type there."
+        if path in self.unreadable:
+            return f"{path!r} is in the file, but cannot be read: {self.unreadable[path]}."
+        return None
+
     def head(self, n: int) -> ak.Array:
         """The first `n` events (fewer if there are fewer), each column read when it is first touched.
 
@@ -151,7 +160,7 @@ def column_type(form: ak.forms.Form, column: str) -> str:
     return ""
 
 
-def _unpickled(  # noqa: PLR0917
+def _unpickled(
     name: str,
     samples: tuple[Sample, ...],
     files: tuple[FileRef, ...],

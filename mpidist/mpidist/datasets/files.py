@@ -55,6 +55,7 @@ class Baskets:
     shape: tuple[int, ...]  #: of the fixed-size array that each item is (empty: a number)
     jagged: bool  #: each entry is a list of such items
     header: int  #: bytes before the items of each entry (std::vector: 10)
+    counter: str = ""  #: the branch that counts the items, for baskets that do not store where entries begin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,8 +91,14 @@ class OpenFile(Protocol):
     tree: str
     format: FormatName
     identity: str  #: changes whenever the content of the file does
-    bytes_read: int  #: stored bytes read so far
-    seconds_verify: float  #: spent on checksums so far
+
+    @property
+    def bytes_read(self) -> int:
+        """Stored bytes read so far."""
+
+    @property
+    def seconds_verify(self) -> float:
+        """Seconds spent on checksums so far."""
 
     @property
     def entries(self) -> int:

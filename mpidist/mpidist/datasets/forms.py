@@ -21,7 +21,16 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["buffers_of", "children", "column_of", "fields_by_column", "key_of", "keyed", "nodes", "plain_type"]
+__all__ = [
+    "buffers_of",
+    "children",
+    "column_of",
+    "fields_by_column",
+    "key_of",
+    "keyed",
+    "nodes",
+    "plain_type",
+]
 
 BUFFER_KEY = "{form_key}-{attribute}"
 

@@ -7,7 +7,6 @@ relative to the text file), or may be remote (``root://``, ``https://`` ...; pas
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Iterable
@@ -96,24 +95,29 @@ def _expand_one(name: str | os.PathLike[str], tree: str | None, base: Path | Non
     target = split(text) if isinstance(name, str) else Target(text, "")
     inner = tree if tree is not None and not target.tree else target.tree
     if tree is not None and target.tree and tree != target.tree:
-        raise DatasetError(f"{text!r} names the tree {target.tree!r}, but tree={tree!r} was given. Hint: drop one.")
+        raise DatasetError(
+            f"{text!r} names the tree {target.tree!r}, but tree={tree!r} was given. Hint: drop one."
+        )
     if is_remote(target.path):
         return [Target(target.path, inner)]
     path = Path(target.path.removeprefix("file://")).expanduser()
-    path = (base or Path.cwd()) / path
+    path = Path(os.path.normpath((base or Path.cwd()) / path))
     if path.exists():
         found = [path]
     elif _WILD.search(str(path)):
-        found = [Path(match) for match in sorted(glob.glob(str(path), recursive=True)) if Path(match).is_file()]  # noqa: PTH207
+        matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+        found = sorted(match for match in matches if match.is_file())
         if not found:
             raise DatasetError(f"no file matches {str(path)!r}. {_nearby(path)}")
     else:
         raise DatasetError(f"there is no file {str(path)!r}. {_nearby(path)}")
     if len(found) == 1 and found[0].is_dir():
-        raise DatasetError(f'{str(path)!r} is a folder. Hint: name the files in it, for example "{path}/*.root".')
+        raise DatasetError(
+            f'{str(path)!r} is a folder. Hint: name the files in it, for example "{path}/*.root".'
+        )
     if path.suffix == ".txt":
         return [target for file in found for target in _listed(file, inner)]
-    return [Target(os.path.normpath(file), inner) for file in found]
+    return [Target(str(file), inner) for file in found]
 
 
 def _listed(file: Path, tree: str) -> list[Target]:

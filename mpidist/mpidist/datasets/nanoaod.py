@@ -42,7 +42,7 @@ _MOMENTA = (
 )
 #: Everything that vector takes for a coordinate.
 _COORDINATES = frozenset(
-    "x y z t rho eta phi theta tau px py pz pt E e energy M m mass".split()
+    [*"xyzt", "rho", "eta", "phi", "theta", "tau", "px", "py", "pz", "pt", *"Ee", "energy", *"Mm", "mass"]
 )
 
 
@@ -61,14 +61,14 @@ def plain(flat: ak.forms.RecordForm) -> Grouping:
 
 def group(flat: ak.forms.RecordForm) -> Grouping:
     """Group the columns of `flat` by the rules above."""
-    fields = dict(zip(flat.fields, flat.contents, strict=True))
+    fields: dict[str, ak.forms.Form] = dict(zip(flat.fields, flat.contents, strict=True))
     collections = _collections(fields)
     members: dict[str, tuple[str, ...]] = {}
     used: dict[str, str] = {}
     made: dict[str, ak.forms.Form] = {}
     for prefix, names in collections.items():
         counter = f"n{prefix}"
-        contents: list[ak.forms.Form] = [fields[name].content for name in names]  # type: ignore[attr-defined]
+        contents: list[ak.forms.Form] = [fields[name].content for name in names]
         record = ak.forms.RecordForm(
             contents, [name[len(prefix) + 1 :] for name in names], form_key=key_of(counter, "record")
         )
@@ -137,7 +137,7 @@ def _is_duplicate(name: str, form: ak.forms.Form, fields: Mapping[str, ak.forms.
     """Whether this is an unnamed collection of ROOT's RNTuple importer, all of whose fields exist at top level too."""
     if not name.startswith("_collection") or not _is_list(form):
         return False
-    content: Any = form.content  # type: ignore[attr-defined]
+    content: Any = form.content
     return isinstance(content, ak.forms.RecordForm) and all(field in fields for field in content.fields)
 
 
@@ -151,10 +151,12 @@ def with_momentum(form: ak.forms.Form) -> ak.forms.Form:
     present = frozenset(form.fields)
     for coordinates, name in _MOMENTA:
         if coordinates <= present:
-            if (present & _COORDINATES) != coordinates or not all(_is_real(form.content(c)) for c in coordinates):
+            if (present & _COORDINATES) != coordinates or not all(
+                _is_real(form.content(c)) for c in coordinates
+            ):
                 return form
             contents = [
-                content.copy(primitive="float64") if field in coordinates else content  # type: ignore[attr-defined]
+                content.copy(primitive="float64") if field in coordinates else content
                 for field, content in zip(form.fields, form.contents, strict=True)
             ]
             return form.copy(contents=contents, parameters={**form.parameters, "__record__": name})
@@ -162,4 +164,8 @@ def with_momentum(form: ak.forms.Form) -> ak.forms.Form:
 
 
 def _is_real(form: ak.forms.Form) -> bool:
-    return isinstance(form, ak.forms.NumpyForm) and not form.inner_shape and form.primitive in {"float32", "float64"}
+    return (
+        isinstance(form, ak.forms.NumpyForm)
+        and not form.inner_shape
+        and form.primitive in {"float32", "float64"}
+    )

@@ -29,7 +29,7 @@ Weight = float | str | Lazy | Callable[[Lazy], Lazy]
 _TRIED = 10  # how many files to look into for one that can be read and is not empty
 
 
-def open(  # noqa: A001 (md.open is the name that users know from uproot)
+def open(
     names: Names | Mapping[str, Names | Lazy],
     *,
     tree: str | None = None,
@@ -71,7 +71,9 @@ def _open_samples(
         if isinstance(value, Lazy):
             dataset = _bare(label, value)
             if weight is not None and any(sample.weight is not None for sample in dataset.samples):
-                raise TypeError(f"sample {label!r} has a weight of its own, and weight= was given. Hint: drop one.")
+                raise TypeError(
+                    f"sample {label!r} has a weight of its own, and weight= was given. Hint: drop one."
+                )
         else:
             dataset = _dataset(label, expand(value, tree), nanoaod=nanoaod)
         parts.append(_weighted(_labelled(dataset, label), weight))
@@ -82,7 +84,9 @@ def _bare(label: str, value: Lazy) -> Dataset:
     """The dataset that `md.open` made `value` of."""
     dataset = origin_of([value])
     if not isinstance(dataset, Dataset) or value.fields != dataset.form.fields:
-        raise TypeError(f"sample {label!r} must be what md.open returned, not an expression made of it: {value!r}")
+        raise TypeError(
+            f"sample {label!r} must be what md.open returned, not an expression made of it: {value!r}"
+        )
     return dataset
 
 
@@ -107,7 +111,9 @@ def _weighted(dataset: Dataset, weight: Weight | None) -> Dataset:
     else:
         raise TypeError(f"a weight is a number, a column's name, a lazy array or a function, not {weight!r}")
     if not isinstance(value, (Lazy, int, float)):
-        raise TypeError(f"the weight function must return a lazy array or a number, not {type(value).__name__}")
+        raise TypeError(
+            f"the weight function must return a lazy array or a number, not {type(value).__name__}"
+        )
     if isinstance(value, Lazy) and (value.ndim != 1 or value.fields):
         raise SchemaError(f"the weight must be one number an event, but it is {value.type}.")
     return replace(dataset, samples=tuple(replace(sample, weight=value) for sample in dataset.samples))
@@ -123,21 +129,23 @@ def _title(names: Names) -> str:
 def _dataset(name: str, targets: list[Target], *, nanoaod: bool) -> Dataset:
     """The dataset of one sample; its form is that of the first file that can be read and has events."""
     problems: list[str] = []
+    first_error: Unopened | None = None
     best: tuple[cache.Entry, Target] | None = None
     for target in targets[:_TRIED]:
         try:
             entry = read_schema(target)
         except Unopened as error:
-            if error.kind == "no-tree":
-                raise
             problems.append(str(error))
+            first_error = first_error or error
             continue
         if best is None or entry.entries:
             best = entry, target
         if entry.entries:
             break
     if best is None:
-        raise DatasetError(f"none of the files can be read: {'; '.join(problems)}")
+        if len(targets) == 1 and first_error is not None:
+            raise first_error
+        raise DatasetError(f"none of the first {len(problems)} files can be read: {'; '.join(problems)}")
     entry, chosen = best
     if entry.form is None:
         raise DatasetError(f"{chosen.path} has no columns.")

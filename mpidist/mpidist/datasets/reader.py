@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import awkward as ak
 import numpy as np
@@ -37,6 +37,7 @@ class Events(ak.Array):  # type: ignore[misc]
     array derived from this one (``events[mask]``) is a plain `ak.Array` with the fields made so far.
     """
 
+    _layout: Any
     _absent: Callable[[str], ak.contents.Content | None]
 
     def __getitem__(self, where: Any) -> Any:
@@ -129,7 +130,9 @@ class Reader:
     def everything(self, info: FileInfo, start: int, stop: int) -> ak.Array:
         """The events `start` to `stop` with all fields, each column read when it is touched."""
         form = self.dataset.form
-        container = {n: partial(self._demand, self.dataset, info, start, stop, n) for n in self.dataset.buffers}
+        container = {
+            n: partial(self._demand, self.dataset, info, start, stop, n) for n in self.dataset.buffers
+        }
         return ak.from_buffers(form, stop - start, container, buffer_key=forms.BUFFER_KEY)
 
     def close(self) -> None:
@@ -138,7 +141,7 @@ class Reader:
             while self._open:
                 self._open.popitem()[1].close()
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -155,7 +158,8 @@ class Reader:
             file = self._file(info)
             begin, bytes_before, verify_before = time.perf_counter(), file.bytes_read, file.seconds_verify
             try:
-                return file.read(info, wanted, start, stop)
+                with np.errstate(all="ignore"):  # a nan that is converted is no reason for a warning
+                    return file.read(info, wanted, start, stop)
             finally:
                 self.seconds["read"] += time.perf_counter() - begin
                 self.seconds["verify"] += file.seconds_verify - verify_before
@@ -251,13 +255,15 @@ def _pruned(form: ak.forms.Form, buffers: frozenset[str], fields: frozenset[str]
     return forms.with_children(form, [_pruned(child, buffers, fields) for child in below]) if below else form
 
 
-def _lengths(form: ak.forms.Form, buffers: frozenset[str], lists: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def _lengths(
+    form: ak.forms.Form, buffers: frozenset[str], lists: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
     """For the offsets of each collection, the needed buffers of numbers that must be as long as they say."""
     out = {}
     for node in forms.nodes(form):
         offsets = f"{node.form_key}-offsets"
         if offsets in lists:
-            record = node.content  # type: ignore[attr-defined]
+            record = node.content
             data = [f"{c.form_key}-data" for c in record.contents if isinstance(c, ak.forms.NumpyForm)]
             out[offsets] = tuple(name for name in data if name in buffers)
     return out

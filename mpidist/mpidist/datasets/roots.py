@@ -57,7 +57,9 @@ def choose_tree(path: str, directory: Any, tree: str) -> tuple[str, str]:
     if "Events" in trees:
         return "Events", trees["Events"]
     if not trees:
-        raise NoTree(f"{path} holds no tree. Hint: it has {', '.join(directory.keys()[:12]) or 'no objects at all'}.")
+        raise NoTree(
+            f"{path} holds no tree. Hint: it has {', '.join(directory.keys()[:12]) or 'no objects at all'}."
+        )
     raise NoTree(
         f"{path} holds {len(trees)} trees: {', '.join(trees)}. "
         f'Hint: say which one, for example "{path}:{next(iter(trees))}".'

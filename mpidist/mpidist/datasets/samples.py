@@ -15,6 +15,9 @@ from .dataset import Dataset
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .dataset import Sample
+    from .files import FileRef
+
 __all__ = ["combine", "field_paths"]
 
 
@@ -29,7 +32,9 @@ def combine(parts: Sequence[Dataset]) -> Dataset:
     if len(set(names)) < len(names):
         raise SchemaError(f"two samples have the same name: {', '.join(names)}.")
     if len({part.grouped for part in parts}) > 1:
-        raise SchemaError("some samples are opened with nanoaod=True and some with False. Hint: use one for all.")
+        raise SchemaError(
+            "some samples are opened with nanoaod=True and some with False. Hint: use one for all."
+        )
     common = {
         name: form
         for name, form in zip(first.flat.fields, first.flat.contents, strict=True)
@@ -38,10 +43,12 @@ def combine(parts: Sequence[Dataset]) -> Dataset:
     if not common:
         raise SchemaError(f"the samples {', '.join(names)} have no column in common.")
     flat = ak.forms.RecordForm(list(common.values()), list(common), form_key=first.flat.form_key)
-    samples, files = [], []
+    samples: list[Sample] = []
+    files: list[FileRef] = []
     for part in parts:
         files += [
-            replace(ref, index=len(files) + i, sample=len(samples) + ref.sample) for i, ref in enumerate(part.files)
+            replace(ref, index=len(files) + i, sample=len(samples) + ref.sample)
+            for i, ref in enumerate(part.files)
         ]
         samples += part.samples
     title = ", ".join(names)

@@ -7,8 +7,9 @@ another rank scanned, or which is in the cache, never parses the tree's metadata
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
@@ -37,7 +38,7 @@ __all__ = ["TTreeFile"]
 class TTreeFile:
     """An open TTree."""
 
-    format: ClassVar[FormatName] = "ttree"
+    format: FormatName = "ttree"
     seconds_verify = 0.0  # zlib, lzma and lz4 verify while they unpack
 
     def __init__(self, path: str, tree: str, directory: Any) -> None:
@@ -137,58 +138,71 @@ class TTreeFile:
                 if form is None:
                     raise SchemaError(f"{self.path} has no column {name!r}")
                 column = self.column(name, form)
-            try:
-                if column.baskets is not None:
-                    out |= self._read_simple(name, column, column.baskets, buffers, start, stop)
-                else:
-                    out |= self._read_any(name, buffers, start, stop)
-            except _NoOffsets:
+            if column.baskets is not None:
+                out |= self._read_simple(info, name, column, buffers, start, stop)
+            else:
                 out |= self._read_any(name, buffers, start, stop)
         return out
 
     def _read_simple(
         self,
+        info: FileInfo,
         name: str,
         column: ColumnInfo,
-        where: Baskets,
         buffers: Mapping[str, np.dtype[Any]],
         start: int,
         stop: int,
     ) -> dict[str, NDArray[Any]]:
-        places = {buffer.rpartition("@")[2]: buffer for buffer in buffers}
-        offsets = places.get("0-offsets") if where.jagged else None
+        """A branch of numbers, or of lists of numbers."""
+        where = column.baskets
+        assert where is not None
+        offsets = f"{name}@0-offsets" if where.jagged and f"{name}@0-offsets" in buffers else None
         data = next((buffer for buffer in buffers if buffer.endswith("-data")), None)
-        edges = column.boundaries
-        first = int(np.searchsorted(edges, start, side="right")) - 1
-        last = int(np.searchsorted(edges, stop, side="left")) if stop > start else first
-        ranges = [(int(where.seeks[i]), int(where.sizes[i])) for i in range(first, last)]
-        raws = self._storage.read([(seek, size if seek else 0) for seek, size in ranges])
-        parts = []
-        for i, raw in zip(range(first, last), raws, strict=True):
-            low, high = max(start - int(edges[i]), 0), min(stop, int(edges[i + 1])) - int(edges[i])
-            entries = int(edges[i + 1] - edges[i])
-            cut = bool(low > 0 or high < entries or where.header)
-            try:
-                if where.seeks[i]:
-                    basket = parse(raw, ranges[i - first][1], entries, offsets=where.jagged and (offsets is not None or cut))
-                else:
-                    basket = self._embedded(name, i)
-            except FrameError as error:
-                raise self._damaged(name, i, int(edges[i]), int(edges[i + 1]), error) from error
-            if where.jagged and basket.offsets is None and (offsets is not None or cut):
-                raise _NoOffsets
-            parts.append((basket, low, high))
+        parts = self._parts(info, name, column, start, stop, offsets=offsets is not None)
         try:
             if not where.jagged:
                 return {data: assemble_numbers(where, parts, buffers[data])} if data else {}
-            lists, items = assemble_lists(where, parts, buffers[data] if data else None, offsets=offsets is not None)
+            dtype = buffers[data] if data else None
+            lists, items = assemble_lists(where, parts, dtype, offsets=offsets is not None)
         except FrameError as error:
             raise self._damaged(name, None, start, stop, error) from error
-        out: dict[str, NDArray[Any]] = {}
-        if offsets is not None and lists is not None:
-            out[offsets] = lists
-        if data is not None and items is not None:
-            out[data] = items
+        found = ((offsets, lists), (data, items))
+        return {buffer: values for buffer, values in found if buffer is not None and values is not None}
+
+    def _parts(
+        self, info: FileInfo, name: str, column: ColumnInfo, start: int, stop: int, *, offsets: bool
+    ) -> list[tuple[Basket, int, int]]:
+        """The baskets that hold the entries `start` to `stop`, each with the range of its own entries that is wanted."""
+        where = column.baskets
+        assert where is not None
+        edges = column.boundaries
+        first = int(np.searchsorted(edges, start, side="right")) - 1
+        last = int(np.searchsorted(edges, stop, side="left")) if stop > start else first
+        sizes = where.sizes[first:last].tolist()
+        raws = self._storage.read(list(zip(where.seeks[first:last].tolist(), sizes, strict=True)))
+        parts = []
+        for i, size, raw in zip(range(first, last), sizes, raws, strict=True):
+            begin, end = int(edges[i]), int(edges[i + 1])
+            low, high = max(start - begin, 0), min(stop, end) - begin
+            lists = where.jagged and (offsets or low > 0 or high < end - begin or where.header > 0)
+            try:
+                basket = parse(raw, size, end - begin, offsets=lists) if size else self._embedded(name, i)
+            except FrameError as error:
+                raise self._damaged(name, i, begin, end, error) from error
+            if lists and basket.offsets is None:
+                basket = replace(basket, offsets=self._counted(info, name, where, begin, end))
+            parts.append((basket, low, high))
+        return parts
+
+    def _counted(self, info: FileInfo, name: str, where: Baskets, begin: int, end: int) -> NDArray[np.int32]:
+        """Byte offsets of the entries of a basket that does not store them, from the counter's values."""
+        if not where.counter or where.header:
+            raise self._damaged(name, None, begin, end, FrameError("it does not say where its entries begin"))
+        buffer = f"{forms.key_of(where.counter, 0)}-data"
+        counts = self.read(info, {buffer: np.dtype(np.int64)}, begin, end)[buffer]
+        item = np.dtype(where.dtype).itemsize * int(np.prod(where.shape, dtype=np.int64))
+        out = np.zeros(len(counts) + 1, np.int32)
+        np.cumsum(counts * item, out=out[1:])
         return out
 
     def _embedded(self, name: str, number: int) -> Basket:
@@ -209,7 +223,9 @@ class TTreeFile:
         found = named_buffers(array, name)
         missing = buffers.keys() - found.keys()
         if missing or len(array) != stop - start:
-            raise DamagedData(f"{self._where(name, start, stop)} has the form {array.layout.form} (no {sorted(missing)})")
+            raise DamagedData(
+                f"{self._where(name, start, stop)} has the form {array.layout.form} (no {sorted(missing)})"
+            )
         return {buffer: np.asarray(found[buffer], dtype) for buffer, dtype in buffers.items()}
 
     def _where(self, name: str, start: int, stop: int) -> str:
@@ -226,10 +242,6 @@ class TTreeFile:
         self._directory.close()
 
 
-class _NoOffsets(Exception):  # noqa: N818 (a signal between two functions, not an error)
-    """A basket of lists does not store where its entries begin."""
-
-
 def _baskets(branch: Any) -> Baskets | None:
     """Where the baskets of `branch` lie, if its type is simple enough to read them directly."""
     interpretation = branch.interpretation
@@ -239,7 +251,8 @@ def _baskets(branch: Any) -> Baskets | None:
         interpretation = interpretation.content
     if type(interpretation) is not uproot.AsDtype:
         return None
-    base, shape = interpretation.from_dtype, ()
+    base: np.dtype[Any] = interpretation.from_dtype
+    shape: tuple[int, ...] = ()
     if base.subdtype is not None:
         base, shape = base.subdtype
     if base.names is not None or base.kind not in "biuf" or (jagged and shape):
@@ -250,7 +263,16 @@ def _baskets(branch: Any) -> Baskets | None:
     stored = stored[: count - len(branch.embedded_baskets)]
     seeks[: len(stored)] = stored
     sizes[: len(stored)] = np.asarray(branch.member("fBasketBytes"), np.int64)[: len(stored)]
-    return Baskets(seeks, sizes, base.str, tuple(int(n) for n in shape), jagged, int(header))
+    counter = branch.count_branch
+    return Baskets(
+        seeks,
+        sizes,
+        base.str,
+        tuple(int(n) for n in shape),
+        jagged,
+        int(header),
+        "" if counter is None else counter.name,
+    )
 
 
 def named_buffers(array: ak.Array, column: str) -> dict[str, NDArray[Any]]:

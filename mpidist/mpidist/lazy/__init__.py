@@ -5,7 +5,7 @@ How it works, module by module:
 1. `node`: an expression is a graph of frozen nodes: a function, its arguments, the nodes it uses.
 2. `array`: `Lazy` hands every awkward and NumPy call, operator, field, slice and behaviour to
    `recording.record`, which makes a node on the user's own line.
-3. `eventaxis`, `rows`, `slices`: the guard. Chunks are processed apart, so what would look at several
+3. `eventaxis`, `rules`, `slices`, `rows`: the guard. Chunks are processed apart, so what would look at several
    events at once, or combine arrays with different rows, is refused.
 4. `tracing`: the same call on typetracers gives the type of the result, and every error that the
    types alone can cause, without reading anything.
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from mpidist.lazy.apply import apply
 from mpidist.lazy.array import Lazy, Value, source
-from mpidist.lazy.columns import digest, needed_buffers, origin_of, parameters_of
+from mpidist.lazy.columns import check_rows, digest, needed_buffers, origin_of, parameters_of
 from mpidist.lazy.evaluation import Evaluator
 from mpidist.lazy.node import Origin
 from mpidist.lazy.parameters import Param, overriding, param
@@ -32,6 +32,7 @@ __all__ = [
     "Param",
     "Value",
     "apply",
+    "check_rows",
     "digest",
     "needed_buffers",
     "origin_of",

@@ -9,10 +9,10 @@ import awkward as ak
 import numpy as np
 
 from mpidist.errors import LazyUsage
-from mpidist.lazy.eventaxis import Call, function_name
+from mpidist.lazy.calls import Call, function_name
 from mpidist.lazy.node import fill
 from mpidist.lazy.recording import Recorded, record
-from mpidist.lazy.tracing import Traced, emptied, tracer_of
+from mpidist.lazy.tracing import Traced, emptied, quiet, tracer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,6 +45,8 @@ class Applied:
             If it is not an array, has another length than the arguments, or another type than declared.
         """
         result = _as_array(self.function(*arrays), self)
+        if result.layout.backend.name == "typetracer":  # while the needed buffers are found
+            return result
         expected = next(len(array) for array in arrays if isinstance(array, ak.Array))
         if len(result) != expected:
             raise LazyUsage(
@@ -57,13 +59,16 @@ class Applied:
         declared = ak.types.from_datashape(self.declared, highlevel=False)
         if result.type.content.is_equal_to(declared):
             return result
+        wrong = LazyUsage(
+            f"{self.__name__} returned {result.type}, but type={self.declared!r} was declared. "
+            "Hint: declare the type that the function returns for every chunk."
+        )
+        if _loses_precision(result.type.content, declared):
+            raise wrong
         try:
             return ak.enforce_type(result, declared)
         except (ValueError, TypeError, NotImplementedError) as error:
-            raise LazyUsage(
-                f"{self.__name__} returned {result.type}, but type={self.declared!r} was declared. "
-                "Hint: declare the type that the function returns for every chunk."
-            ) from error
+            raise wrong from error
 
 
 def apply(func: Callable[..., Any], *arrays: Any, type: Any = None) -> Lazy:
@@ -107,7 +112,10 @@ def _traced(applied: Applied, args: Sequence[Any]) -> Traced:
         form = ak.forms.from_type(ak.types.from_datashape(applied.declared, highlevel=False))
         return Traced(tracer_of(form), form)
     try:
-        result = applied(*(emptied(arg) for arg in args))
+        with quiet():
+            result = applied(*(emptied(arg) for arg in args))
+    except LazyUsage:
+        raise
     except Exception as error:
         raise LazyUsage(
             f"{applied.__name__}: the type of the result cannot be found, because the function fails on an empty "
@@ -143,6 +151,22 @@ def _as_array(result: Any, applied: Applied) -> ak.Array:
         f"{applied.__name__} returned a {result.__class__.__name__}, not an array with one item for each event. "
         "Hint: return an awkward or NumPy array; md.reduce(func, ...) makes one value of all events."
     )
+
+
+def _loses_precision(found: ak.types.Type, declared: ak.types.Type) -> bool:
+    """Whether numbers would be converted to a lesser kind, such as float to int."""
+    pairs = zip(_primitives(found), _primitives(declared), strict=False)
+    return any(a != b and not np.can_cast(a, b, "same_kind") for a, b in pairs if a and b)
+
+
+def _primitives(kind: ak.types.Type) -> list[str]:
+    """The NumPy dtypes at the ends of a type, in order; empty text for an unknown one."""
+    if isinstance(kind, ak.types.UnknownType):
+        return [""]
+    if hasattr(kind, "primitive"):
+        return [kind.primitive]
+    parts = kind.contents if hasattr(kind, "contents") else [kind.content]
+    return [name for part in parts for name in _primitives(part)]
 
 
 def _datashape(declared: Any) -> str:

@@ -14,15 +14,18 @@ import operator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import awkward as ak
+import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from mpidist.errors import ColumnNotFound, LazyUsage
+from mpidist.lazy.behaviours import is_stored_coordinate
+from mpidist.lazy.calls import Call
 from mpidist.lazy.evaluation import evaluated, meta_of
-from mpidist.lazy.eventaxis import Call, judge
 from mpidist.lazy.frames import user_frame
 from mpidist.lazy.node import Node, Origin, leaf_node
 from mpidist.lazy.recording import Recorded, record
 from mpidist.lazy.rows import Rows
+from mpidist.lazy.rules import judge
 from mpidist.lazy.slices import judge_slice
 from mpidist.lazy.text import call_method, expression
 from mpidist.lazy.tokens import leaf_token
@@ -30,8 +33,6 @@ from mpidist.lazy.tracing import events_meta
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    import numpy as np
 
 __all__ = ["Lazy", "Value", "source"]
 
@@ -51,7 +52,7 @@ class Operators(NDArrayOperatorsMixin, Recorded):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.get("out") is not None:
             raise LazyUsage(
-                "lazy arrays cannot be written in place (out=). Hint: assign the result to a name."
+                "lazy arrays cannot be changed in place (+=, out=). Hint: x = x + y makes a new one."
             )
         if method != "__call__":
             raise LazyUsage(
@@ -96,21 +97,12 @@ class Operators(NDArrayOperatorsMixin, Recorded):
             "write it with ak.* functions, or use md.apply(func, x); x.head(n) gives some events now.",
         )
 
-    # No __contains__: a collection would be asked for its length in awkward's messages. `in` loops.
+    # No __contains__: awkward's messages would ask a collection for its length. `in` is a TypeError.
 
     def __float__(self) -> NoReturn:
-        raise self._no_value("float()", "results of a run are numbers: md.sum(x), md.mean(x).")
+        raise self._no_value("the one number", "results of a run are numbers: md.sum(x), md.mean(x).")
 
-    __int__ = __float__
-    __complex__ = __float__
-    __index__ = __float__
-
-    def _rebound(self, _other: object) -> Any:
-        # Python then evaluates x = x + other, which is what ``x += other`` means here, as for ak.Array.
-        return NotImplemented
-
-    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __imod__ = _rebound
-    __ipow__ = __iand__ = __ior__ = __ixor__ = __ilshift__ = __irshift__ = __imatmul__ = _rebound
+    __int__ = __complex__ = __index__ = __float__
 
     def __copy__(self) -> Any:
         return self
@@ -140,6 +132,15 @@ class Value(Operators):
 
     def __getitem__(self, where: Any) -> Any:
         return record(operator.getitem, (self, where), {}, name="[...]", verdict=Call.joined)
+
+    # NumPy's == does not compare texts.
+    def __eq__(self, other: object) -> Any:
+        return record(np.equal if isinstance(other, Lazy) else operator.eq, (self, other), {})
+
+    def __ne__(self, other: object) -> Any:
+        return record(np.not_equal if isinstance(other, Lazy) else operator.ne, (self, other), {})
+
+    __hash__ = None
 
     def __repr__(self) -> str:
         return f"<Value {self._current!r}: {expression(self._node)}>"
@@ -211,7 +212,7 @@ class Lazy(Operators):
             raise AttributeError(f"Lazy has no attribute {name!r}")
         meta = self._meta
         found = inspect.getattr_static(type(meta), name, None)
-        if name in meta.fields and (found is None or _is_vectors(type(meta), name)):
+        if name in meta.fields and (found is None or is_stored_coordinate(meta, name)):
             return self[name]
         if found is None:
             names = [*meta.fields, *_behaviour_names(meta)]
@@ -303,9 +304,3 @@ def _behaviour_names(meta: ak.Array) -> list[str]:
     if type(meta) is ak.Array:
         return []
     return [name for name in dir(type(meta)) if not name.startswith("_") and not hasattr(ak.Array, name)]
-
-
-def _is_vectors(kind: type, name: str) -> bool:
-    # vector's coordinate properties give the field itself, but look at its partner (phi for pt) as well.
-    owner = next((base for base in kind.__mro__ if name in vars(base)), object)
-    return owner.__module__.partition(".")[0] == "vector"

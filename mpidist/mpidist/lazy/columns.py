@@ -7,23 +7,25 @@ follow from the offsets, so ``ak.num(events.Muon)`` needs the offsets of Muon an
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING
 
 import awkward as ak
 
 from mpidist.errors import LazyUsage
 from mpidist.lazy.evaluation import Schedule
-from mpidist.lazy.node import Origin, Parameter, walk
+from mpidist.lazy.node import Node, Origin, Parameter, Ref, references, walk
 from mpidist.lazy.parameters import Param
 from mpidist.lazy.recording import common_origin
+from mpidist.lazy.rows import joined
 from mpidist.lazy.tokens import structural_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from mpidist.lazy.recording import Recorded
 
-__all__ = ["digest", "needed_buffers", "origin_of", "parameters_of"]
+__all__ = ["check_rows", "digest", "needed_buffers", "origin_of", "parameters_of"]
 
 _BUFFER_KEY = "{form_key}-{attribute}"
 
@@ -50,11 +52,65 @@ def needed_buffers(lazies: Iterable[Recorded]) -> frozenset[str]:
     origin = common_origin(nodes)
     if origin is None:
         return frozenset()
-    events, report = ak.typetracer.typetracer_with_report(origin.form, buffer_key=_BUFFER_KEY, highlevel=True)
+    form = _only_fields(origin.form, _used_fields(nodes))
+    events, report = ak.typetracer.typetracer_with_report(form, buffer_key=_BUFFER_KEY, highlevel=True)
     for meta in Schedule(nodes).retrace(events):
         if isinstance(meta, ak.Array):
             ak.typetracer.touch_data(meta)
     return frozenset(report.data_touched)
+
+
+def check_rows(lazies: Iterable[Recorded], what: str) -> None:
+    """Make sure that `what` may combine `lazies` row by row.
+
+    Raises
+    ------
+    LazyUsage
+        If masks have removed rows from one that another still has.
+    """
+    rows = [lazy._node.rows for lazy in lazies if lazy._node.rows is not None]
+    if rows:
+        joined(rows, what)
+
+
+def _used_fields(roots: Sequence[Node]) -> frozenset[str] | None:
+    """The fields of the events that can matter; None for all.
+
+    A tracer of thousands of columns is slow to make, so it gets only those that some step names.
+    Fields are followed from the results back to the events, through masks and slices.
+    """
+    order = walk(roots)
+    asked: dict[int, frozenset[str] | None] = {id(node): None for node in roots}
+    for node in reversed(order):
+        mine = asked.get(id(node), frozenset())
+        for index, used in enumerate(node.inputs):
+            wanted = _asked_of(node, index, mine)
+            before = asked.get(id(used), frozenset())
+            asked[id(used)] = None if wanted is None or before is None else wanted | before
+    leaves = [asked[id(node)] for node in order if node.function is None and node.origin is not None]
+    return None if None in leaves else frozenset().union(*(fields for fields in leaves if fields is not None))
+
+
+def _asked_of(node: Node, index: int, fields: frozenset[str] | None) -> frozenset[str] | None:
+    """Which fields of input `index` a step looks at, if `fields` of its result are looked at."""
+    if node.function is not operator.getitem or node.args[0] != Ref(index):
+        return None
+    where = node.args[1]
+    if isinstance(where, str):
+        return frozenset({where})
+    if index in references(where):  # x[x > 3]
+        return None
+    items = where if isinstance(where, tuple) else (where,)
+    names = [item for item in items if isinstance(item, (str, list))]
+    return None if names else fields
+
+
+def _only_fields(form: ak.forms.RecordForm, fields: frozenset[str] | None) -> ak.forms.RecordForm:
+    if fields is None or form.is_tuple:
+        return form
+    kept = [name for name in form.fields if name in fields]
+    contents = [form.content(name) for name in kept]
+    return ak.forms.RecordForm(contents, kept, parameters=form.parameters, form_key=form.form_key)
 
 
 def parameters_of(lazies: Iterable[Recorded]) -> dict[str, Param]:

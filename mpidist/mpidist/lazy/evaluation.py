@@ -99,13 +99,7 @@ class Schedule:
             for step in self.steps:
                 if step.compared:
                     _compare_lengths(values, step)
-                if step.simple is not None:
-                    args = step.args.copy()
-                    for position, place in step.simple:
-                        args[position] = values[place]
-                    values[step.result] = step.function(*args, **step.kwargs)
-                else:
-                    values[step.result] = step.function(*fill(step.args, values), **fill(step.kwargs, values))
+                values[step.result] = _called(step, values)
                 for place in step.freed:
                     values[place] = None
         except Exception as error:
@@ -192,6 +186,16 @@ def _step(node: Node, place: int, inputs: list[int]) -> Step:
         node.function, args, kwargs, direct if is_simple else None, place, compared if node.check else (),
         node.form, node.frame, tuple(inputs),
     )  # fmt: skip
+
+
+def _called(step: Step, values: Sequence[Any]) -> Any:
+    # A function of its own, so that no variable keeps an argument alive after its last use.
+    if step.simple is None:
+        return step.function(*fill(step.args, values), **fill(step.kwargs, values))
+    args = step.args.copy()
+    for position, place in step.simple:
+        args[position] = values[place]
+    return step.function(*args, **step.kwargs)
 
 
 def _compare_lengths(values: Sequence[Any], step: Step) -> None:

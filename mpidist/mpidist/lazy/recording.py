@@ -15,9 +15,10 @@ import awkward as ak
 import numpy as np
 
 from mpidist.errors import LazyUsage, MpidistError
-from mpidist.lazy.eventaxis import Call, Operand, Verdict, function_name, judge
+from mpidist.lazy.calls import Call, Operand, Verdict, function_name
 from mpidist.lazy.frames import user_frame
 from mpidist.lazy.node import Node, Origin, Ref, fill, map_template
+from mpidist.lazy.rules import judge
 from mpidist.lazy.text import expression
 from mpidist.lazy.tokens import node_token
 from mpidist.lazy.tracing import Traced, trace

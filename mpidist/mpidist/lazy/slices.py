@@ -13,7 +13,7 @@ import awkward as ak
 import numpy as np
 
 from mpidist.errors import LazyUsage
-from mpidist.lazy.eventaxis import Call, Operand, Verdict
+from mpidist.lazy.calls import Call, Operand, Verdict, plain
 
 __all__ = ["judge_slice"]
 
@@ -29,7 +29,7 @@ def judge_slice(call: Call) -> Verdict:
         If the slice would pick events by position.
     """
     array, where = call.args
-    items = [_plain(item) for item in (where if isinstance(where, tuple) else (where,))]
+    items = [plain(item) for item in (where if isinstance(where, tuple) else (where,))]
     items = [item for item in items if not _names_fields(item)]
     if not items or array.rows is None:
         return call.joined()
@@ -40,10 +40,6 @@ def judge_slice(call: Call) -> Verdict:
                 "Hint: x[mask][:, 0] and x[indexes] select events, and items within each event."
             )
     return _first(call, array, items[0], items[1:])
-
-
-def _plain(item: Any) -> Any:
-    return item.meta if isinstance(item, Operand) and item.rows is None else item
 
 
 def _names_fields(item: Any) -> bool:

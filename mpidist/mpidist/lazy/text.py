@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpidist.lazy.eventaxis import function_name
+from mpidist.lazy.calls import function_name
 from mpidist.lazy.node import Parameter, Ref
 
 if TYPE_CHECKING:

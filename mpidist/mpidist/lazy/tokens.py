@@ -10,6 +10,8 @@ name, not its value.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import hashlib
 import sys
 import weakref
@@ -47,9 +49,8 @@ def node_token(
 
     `fresh` pickles notebook functions again, as the globals they use may have changed.
     """
-    name, stable = _function_name(function, fresh=fresh)
-    encoder = _Encoder(inputs, stable=stable)
-    encoder.parts.append(name)
+    encoder = _Encoder(inputs, fresh=fresh)
+    encoder.add(function)
     encoder.add(args)
     encoder.add(dict(sorted(kwargs.items())))
     return _hash(encoder.parts), encoder.stable
@@ -72,10 +73,11 @@ def structural_digest(root: Node) -> str:
 class _Encoder:
     """Turns an argument template into bytes that are equal only for equal templates."""
 
-    def __init__(self, inputs: tuple[tuple[str, bool], ...], *, stable: bool) -> None:
+    def __init__(self, inputs: tuple[tuple[str, bool], ...], *, fresh: bool) -> None:
         self.parts: list[bytes] = []
         self.inputs = inputs
-        self.stable = stable and all(each for _, each in inputs)
+        self.fresh = fresh
+        self.stable = all(stable for _, stable in inputs)
 
     def add(self, value: Any) -> None:
         kind = type(value)
@@ -94,6 +96,12 @@ class _Encoder:
             self.parts.append(b"slice")
             for part in (value.start, value.stop, value.step):
                 self.add(part)
+        elif kind is functools.partial:
+            self.parts.append(b"partial")
+            self.add((value.func, value.args, value.keywords))
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            self.add(kind)
+            self.add({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
         else:
             self.parts.append(self.end(value))
 
@@ -107,7 +115,7 @@ class _Encoder:
             return _array_bytes(value)
         if isinstance(value, (np.dtype, ak.forms.Form, ak.types.Type)):
             return f"{type(value).__name__}:{value!s}".encode()
-        name, stable = _function_name(value, fresh=False)
+        name, stable = _object_name(value, fresh=self.fresh)
         self.stable = self.stable and stable
         return name
 
@@ -120,8 +128,8 @@ def _array_bytes(value: ak.Array | ak.contents.Content) -> bytes:
     return b"awkward:" + _hash(parts).encode()
 
 
-def _function_name(function: Any, *, fresh: bool) -> tuple[bytes, bool]:
-    """Bytes that name `function`, and whether they are the same in every process."""
+def _object_name(function: Any, *, fresh: bool) -> tuple[bytes, bool]:
+    """Bytes that name a function or other object, and whether they are the same in every process."""
     if not fresh:
         try:
             return _names[function]

@@ -14,6 +14,7 @@ Such a step reads every buffer of its arguments, which `retrace` reports by touc
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,17 @@ import awkward as ak
 import numpy as np
 
 from mpidist.errors import ColumnNotFound, LazyUsage
-from mpidist.lazy.node import fill, map_template
+from mpidist.lazy.calls import function_name
+from mpidist.lazy.node import fill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Traced", "emptied", "events_meta", "retrace", "trace", "tracer_of"]
+__all__ = ["Traced", "emptied", "events_meta", "quiet", "retrace", "trace", "tracer_of"]
+
+
+# These look at values (is the buffer contiguous?) that their typetracer does not touch.
+_READING_MORE = (ak.count,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +85,8 @@ def trace(
         missing = _missing_field(args, metas)
         if missing is None:
             raise
-        name, fields = missing
-        raise ColumnNotFound.near(name, fields, where()) from error
+        name, fields, path = missing
+        raise ColumnNotFound.near(name, fields, ".".join([where(), *path])) from error
     except (AssertionError, NotImplementedError, TypeError) as error:
         if not _needs_buffers(error):
             raise
@@ -98,12 +104,19 @@ def retrace(
 
     `args` and `kwargs` are filled already; `metas` are the inputs among them.
     """
-    if form is None:
-        return function(*args, **kwargs)
-    for meta in metas:
-        if isinstance(meta, ak.Array):
-            ak.typetracer.touch_data(meta)
-    return tracer_of(form)
+    if form is not None or function in _READING_MORE:
+        for meta in metas:
+            if isinstance(meta, ak.Array):
+                ak.typetracer.touch_data(meta)
+    return function(*args, **kwargs) if form is None else tracer_of(form)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without warnings: empty arrays have no mean, and that means nothing here."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def emptied(meta: Any) -> Any:
@@ -119,18 +132,16 @@ def emptied(meta: Any) -> Any:
 def _trace_empty(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], metas: Sequence[Any]
 ) -> Traced:
-    if getattr(function, "__module__", "").partition(".")[0] == "numpy":
+    if function_name(function).startswith("np.") and not isinstance(function, np.ufunc):
         _refuse_ragged(function, metas)
     empties = [emptied(meta) for meta in metas]
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with quiet():
         result = function(*fill(args, empties), **fill(kwargs, empties))
     if isinstance(result, np.ndarray) and result.ndim > 0:
         result = ak.Array(result)
     if not isinstance(result, ak.Array) or len(result) != 0:
-        name = getattr(function, "__name__", str(function))
         raise LazyUsage(
-            f"{name}: the result is not an array with one item for each event. "
+            f"{function_name(function)}: the result is not an array with one item for each event. "
             "Hint: md.apply(func, x) calls a function on each chunk, md.reduce(func, x) reduces over events."
         )
     form = result.layout.form
@@ -142,7 +153,7 @@ def _refuse_ragged(function: Callable[..., Any], metas: Sequence[Any]) -> None:
     for meta in metas:
         if isinstance(meta, ak.Array) and not (meta.layout.purelist_isregular and not meta.fields):
             raise LazyUsage(
-                f"np.{getattr(function, '__name__', function)} works on rectangular arrays, not on {meta.type}. "
+                f"{function_name(function)} works on rectangular arrays, not on {meta.type}. "
                 "Hint: flatten first, and restore the lists with ak.unflatten(y, ak.num(x)); or use md.apply."
             )
 
@@ -155,26 +166,19 @@ def _needs_buffers(error: Exception) -> bool:
     return any(words in text for words in ("known data", "unknown length", "typetracer", "TypeTracer"))
 
 
-def _missing_field(args: tuple[Any, ...], metas: Sequence[Any]) -> tuple[str, list[str]] | None:
-    """(name, what there is) if the call asked an array for fields that it does not have."""
+def _missing_field(args: tuple[Any, ...], metas: Sequence[Any]) -> tuple[str, list[str], list[str]] | None:
+    """(name, what there is, path to where) if the call asked an array for fields that it does not have."""
     filled = fill(args, metas)
     if len(filled) < 2 or not isinstance(filled[0], ak.Array):
         return None
-    array, asked = filled[0], filled[1]
-    names: list[str] = []
-
-    def note(end: Any) -> Any:
-        if isinstance(end, str):
-            names.append(end)
-        return end
-
-    map_template(note, asked)
-    known = array.fields
-    nested = isinstance(asked, tuple)
-    for name in names:
-        if name not in known:
-            return name, known
-        if nested:  # x["Muon", "pt"] goes down one level with each name
-            array = array[name]
-            known = array.fields
+    array = filled[0]
+    path: list[str] = []
+    for item in filled[1] if isinstance(filled[1], tuple) else filled[1:2]:
+        names = item if isinstance(item, list) else [item]
+        for name in names:
+            if isinstance(name, str) and name not in array.fields:
+                return name, array.fields, path
+        if isinstance(item, str):  # x["Muon", "pt"] goes down one level with each name
+            array = array[item]
+            path.append(item)
     return None

@@ -14,8 +14,10 @@ task of the same run.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import platform
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +105,9 @@ def install() -> dict[str, object]:
         )
 
     kernel.control_handlers[REQUEST] = on_word
+    # A crash in compiled code leaves the line of Python in the output; not in the pipe that ipykernel has put
+    # in the place of stderr, which dies with the process.
+    faulthandler.enable(getattr(sys.stderr, "_original_stdstream_copy", 2), all_threads=False)
     rank, size = mpi.placement()
     return {
         "rank": rank,

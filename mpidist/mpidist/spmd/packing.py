@@ -91,7 +91,7 @@ def totals_of(
     sums: NDArray[np.int64],
     maxima: NDArray[np.int64],
     payloads: Mapping[Key, object] | None,
-    with_payload: frozenset[Key],
+    with_payload: frozenset[str],
 ) -> tuple[Ledger, dict[Key, Total]]:
     """The reduced vectors taken apart again. Results whose payload did not travel this time are left out."""
     count = len(table.chunks)
@@ -106,7 +106,7 @@ def totals_of(
         own_sums = sums[at_sums : at_sums + n_sums]
         own_maxima = maxima[at_maxima : at_maxima + n_maxima]
         at_layout, at_sums, at_maxima = at_layout + n_layout, at_sums + n_sums, at_maxima + n_maxima
-        if key in with_payload and payloads is None:
+        if key[1] in with_payload and payloads is None:
             continue
         payload = payloads.get(key) if payloads is not None else None
         totals[key] = Total(own_layout, own_sums, own_maxima, payload)

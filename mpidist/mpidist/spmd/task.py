@@ -209,7 +209,7 @@ def _probe_values(
             merged: Total | None = None
             for sample in range(len(table.samples)):
                 own = totals[sample, name]
-                merged = own if merged is None else result.add(merged, own)
+                merged = own if merged is None else result.add(merged, own, weighted=plan.weighted)
             assert merged is not None
             assert not isinstance(merged.payload, BrokenPayload)
             values[name] = result.value(merged, weighted=plan.weighted)

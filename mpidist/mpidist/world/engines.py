@@ -1,13 +1,19 @@
-"""Our launchers of ipyparallel's controller and engines. Importing this module imports ipyparallel."""
+"""ipyparallel's controller and engines as we start them, and read back. Importing this imports ipyparallel."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ipyparallel import Cluster
 from ipyparallel.cluster.launcher import LocalControllerLauncher, MPIEngineSetLauncher
+from traitlets.config import Config
 
-__all__ = ["Controller", "MpiEngines", "output"]
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["Controller", "MpiEngines", "saved_cluster"]
 
 
 class _KeepsOutput:
@@ -28,9 +34,12 @@ class MpiEngines(_KeepsOutput, MPIEngineSetLauncher):  # type: ignore[misc,unuse
     """The ranks as one `mpiexec`; engine id == rank in COMM_WORLD."""
 
 
-def output(launcher: Any, lines: int = 30) -> str:
-    """The last lines that a launcher's process has written."""
-    file = Path(launcher.output_file) if launcher is not None and launcher.output_file else None
-    if file is None or not file.is_file():
-        return ""
-    return "\n".join(file.read_text(errors="replace").rstrip().splitlines()[-lines:])
+def saved_cluster(file: str, log: logging.Logger) -> Any:
+    """The cluster that ipyparallel has saved in `file`, with launchers that watch its processes."""
+    saved = json.loads(Path(file).read_text())
+    for part in ("controller", "engines"):
+        # Saved as "module:Class", which ipyparallel itself cannot read without an entry point.
+        saved[part]["class"] = saved[part]["class"].replace(":", ".")
+    return Cluster.from_dict(
+        saved, cluster_file=file, config=Config(), load_profile=False, shutdown_atexit=False, log=log
+    )

@@ -146,7 +146,7 @@ class Local:
         config = Config()
         config.MpiEngines.mpi_cmd = [self.command()]
         config.MpiEngines.mpi_args = list(self.options)
-        config.MpiEngines.engine_args = ["--log-level=30"]
+        config.MpiEngines.engine_args = ["--log-level=40"]
         config.MpiEngines.stop_seconds_until_kill = STOP_SECONDS
         config.MpiEngines.environment = {**_environment(folder), **self.environment}
         config.Controller.stop_seconds_until_kill = STOP_SECONDS

@@ -6,39 +6,35 @@ thread; one per task under way (`mpidist.world.flight`). A world is used from an
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
-import json
 import logging
 import os
-import re
 import sys
 import threading
 import time
 import warnings
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from mpidist.errors import RankDied, WorldError
 from mpidist.spmd import engine
 from mpidist.world import versions
+from mpidist.world.autopsy import ending, output, running
+from mpidist.world.coroutines import Loop
 from mpidist.world.flight import Flight
 from mpidist.world.launcher import STOP_SECONDS
 from mpidist.world.processes import ProcessId, end
 from mpidist.world.registry import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from mpidist.world.launcher import Launcher
     from mpidist.world.registry import Orphan
 
 __all__ = ["World"]
-
-T = TypeVar("T")
 
 WATCH_SECONDS = 0.25
 LAST_WORDS_SECONDS = 1.5
@@ -53,7 +49,7 @@ class World:
     library in one line; `notes`: what the user should know about this choice of ranks.
     """
 
-    def __init__(self, record: Record, cluster: Any, loop: _Loop) -> None:
+    def __init__(self, record: Record, cluster: Any, loop: Loop) -> None:
         self._record, self._cluster, self._loop = record, cluster, loop
         self._owner = os.getpid()
         self._lock = threading.RLock()
@@ -61,6 +57,7 @@ class World:
         self._number = 0
         self._death: RankDied | None = None
         self._closed = False
+        self._lost: list[int] = []
         self._watching = threading.Event()
         self.client: Any = None
         self.size = record.size
@@ -84,7 +81,7 @@ class World:
         record.folder.mkdir(mode=0o700)
         record.write()
         cluster = launcher.cluster(record.name, record.folder, _quiet_log(record.name))
-        world = cls(record, cluster, _Loop(record.name))
+        world = cls(record, cluster, Loop(record.name))
         world.notes = launcher.notes
         try:
             world._launch(launcher.timeout)
@@ -95,19 +92,20 @@ class World:
 
     @classmethod
     def adopt(cls, orphan: Orphan) -> World:
-        """Connect to the ranks of a killed kernel. Raises WorldError if they cannot be used; see `Orphan.clean`.
+        """Connect to the ranks of a killed kernel; they keep their variables.
 
-        A task that still runs there is told to end; what it would have returned is lost.
+        A task that still runs there is told to end; what it would have returned is lost. Raises WorldError if the
+        ranks do not answer, and ends them.
         """
         record = orphan.claim()
-        loop = _Loop(record.name)
+        loop = Loop(record.name)
         try:
-            cluster = loop.run(_from_file(record), 10)
+            cluster = loop.run(_saved(record), 10)
         except Exception as error:
             loop.stop()
-            raise WorldError(
-                f"{orphan} cannot be adopted: {error}. Hint: clean() ends its processes."
-            ) from error
+            end(record.name, grace=0)
+            record.remove()
+            raise WorldError(f"{orphan} could not be adopted and was ended: {error}") from error
         world = cls(record, cluster, loop)
         try:
             world._connect(time.monotonic() + ADOPT_SECONDS)
@@ -140,13 +138,16 @@ class World:
     def _connect(self, deadline: float) -> None:
         """Connect the client and wait until every rank is registered."""
         try:
-            self.client = self._loop.run(self._cluster.connect_client(ipython_dir=str(self._record.folder)), deadline - time.monotonic())
+            self.client = self._loop.run(
+                self._cluster.connect_client(ipython_dir=str(self._record.folder)),
+                deadline - time.monotonic(),
+            )
         except (FutureTimeout, TimeoutError, OSError, RuntimeError) as error:
             raise self._not_up("the controller does not answer", self._cluster.controller) from error
         while len(self.client.ids) < self.size:
-            if not self._running(self._engines):
+            if not running(self._engines):
                 raise self._not_up(
-                    f"the ranks have ended before all {self.size} were registered ({self._ending()})",
+                    f"the ranks have ended before all {self.size} were registered ({ending(self._engines)})",
                     self._engines,
                 )
             if time.monotonic() > deadline:
@@ -190,6 +191,7 @@ class World:
         self.mpi = found[0]["mpi"]
         self._number = max(each["number"] for each in found)
         self._save()
+        self.client._registration_callbacks.append(self._notice)
         threading.Thread(target=self._watch, name=f"{self._record.name} watch", daemon=True).start()
 
     # ------------------------------------------------------------------ use
@@ -284,7 +286,7 @@ class World:
     def _watch(self) -> None:
         """Notice within a fraction of a second that a process has ended."""
         while not self._watching.wait(WATCH_SECONDS):
-            up = self._running(self._engines) and self._running(self._cluster.controller)
+            up = running(self._engines) and running(self._cluster.controller)
             if not up or len(self.client.ids) < self.size:
                 self._verdict()
                 return
@@ -296,7 +298,7 @@ class World:
                 return None
             first = self._death is None
         if first:
-            death = RankDied(self._post_mortem())
+            death = RankDied(self._autopsy())
             with self._lock:
                 self._death = self._death or death
                 flights = list(self._flights.values())
@@ -304,38 +306,28 @@ class World:
                 flight.fail(self._death)
         return self._death
 
-    def _post_mortem(self) -> str:
+    def _autopsy(self) -> str:
+        """What has happened, in words; waits a little for mpiexec's."""
         deadline = time.monotonic() + LAST_WORDS_SECONDS
-        while self._running(self._engines) and time.monotonic() < deadline:
+        while (running(self._engines) or not self._lost) and time.monotonic() < deadline:
             time.sleep(0.05)
-        said = _said(self._engines)
         what = f"a rank of {self.size} on {self.place} has ended"
-        if not self._running(self._cluster.controller):
+        if not running(self._cluster.controller):
             what = "the controller of the ranks has ended"
-        elif pid := re.search(r"PID:? +(\d+)|process id:? +(\d+)", said):
-            number = int(pid[1] or pid[2])
-            if number in self.pids:
-                rank = self.pids.index(number)
-                what = f"rank {rank} of {self.size} (process {number} on {self.hosts[rank]}) has ended"
-        how = self._ending()
-        lines = "\n".join(line for line in said.splitlines() if line.strip("=- "))
-        return (
-            f"{what} ({how}), and with it the others. "
-            "Hint: md.connect() starts new ranks. Killed by signal 9 is often a lack of memory."
-            + (f"\nLast lines of the ranks' output:\n{lines}" if lines else "")
-        )
+        elif self._lost:
+            # MPI ends the others within some ms, and mpiexec names the first in its own list.
+            rank = self._lost[0]
+            what += f", probably rank {rank} (process {self.pids[rank]} on {self.hosts[rank]})"
+        how = ending(self._engines)
+        memory = " Signal 9 can mean that the memory was used up." if "signal 9" in how else ""
+        text = f"{what}, and with it the others ({how}). Hint: md.connect() starts new ranks.{memory}"
+        said = output(self._engines)
+        return f"{text}\nLast lines of the ranks' output:\n{said}" if said else text
 
-    def _ending(self) -> str:
-        """How the ranks ended, as far as mpiexec tells."""
-        said = _said(self._engines)
-        if signal := re.search(
-            r"(?:EXIT STRING: *|exited on signal \d+ \()([^\n()]*(?:\(signal \d+\))?)", said
-        ):
-            return signal[1].strip()
-        if code := re.search(r"EXIT CODE: *(\d+)", said):
-            return f"exit code {code[1]}"
-        data = getattr(self._engines, "stop_data", None) or {}
-        return f"mpiexec: {data['exit_code']}" if data.get("exit_code") is not None else "exit code unknown"
+    def _notice(self, event: dict[str, Any]) -> None:
+        """An engine has registered or unregistered; in ipyparallel's IO thread."""
+        if event.get("event") == "unregister":
+            self._lost.append(int(event["id"]))
 
     # ------------------------------------------------------------------ end
 
@@ -366,10 +358,11 @@ class World:
 
     def _stop(self, grace: int) -> None:
         """Engines before the controller: their nannies would wait for it. Then whatever is left."""
-        for launcher in self._cluster.engines.values():
-            launcher.stop_seconds_until_kill = grace
         for stop in (self._cluster.stop_engines, self._cluster.stop_controller):
+            # A launcher that fails has left processes, which are ended below.
             with contextlib.suppress(Exception):
+                for launcher in self._cluster.engines.values():
+                    launcher.stop_seconds_until_kill = grace
                 self._loop.run(stop(), 15)
         end(self._record.name, grace=0)
 
@@ -379,13 +372,6 @@ class World:
     def _engines(self) -> Any:
         """The launcher of the ranks; None before they are started."""
         return next(iter(self._cluster.engines.values()), None)
-
-    @staticmethod
-    def _running(launcher: Any) -> bool:
-        if launcher is None or launcher.state == "after":
-            return False
-        pid = getattr(launcher, "pid", -1)
-        return pid <= 0 or ProcessId.of(pid) is not None
 
     def _save(self) -> None:
         """Keep the record of this world true."""
@@ -404,74 +390,21 @@ class World:
         self._record.write()
 
     def _not_up(self, what: str, launcher: Any) -> WorldError:
-        said = _said(launcher)
+        said = output(launcher)
         text = f"no {self.size} ranks on {self.place}: {what}."
         return WorldError(f"{text}\nLast lines of the output:\n{said}" if said else text)
 
 
-class _Loop:
-    """A thread that runs coroutines: ipyparallel's own way would mix with the kernel's loop."""
+async def _saved(record: Record) -> Any:
+    """The cluster of `record`; in the loop that will watch its processes."""
+    from mpidist.world.engines import saved_cluster
 
-    def __init__(self, name: str) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._main, name=f"{name} loop", daemon=True)
-        self._thread.start()
-
-    @property
-    def running(self) -> bool:
-        return self._thread.is_alive()
-
-    def _main(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            self._loop.close()
-
-    def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
-        """What `work` returns; raises TimeoutError, or what `work` raises."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result(max(0.0, timeout))
-        except BaseException:
-            future.cancel()
-            raise
-
-    def stop(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-
-
-async def _from_file(record: Record) -> Any:
-    """The cluster of `record`, with launchers that watch its processes (in the loop that will run them)."""
-    import ipyparallel
-    from traitlets.config import Config
-
-    with Path(record.cluster_file).open() as file:
-        saved = json.load(file)
-    for part in ("controller", "engines"):
-        # Saved as "module:Class", which ipyparallel itself cannot read without an entry point.
-        saved[part]["class"] = saved[part]["class"].replace(":", ".")
-    return ipyparallel.Cluster.from_dict(
-        saved,
-        cluster_file=record.cluster_file,
-        config=Config(),
-        load_profile=False,
-        shutdown_atexit=False,
-        log=_quiet_log(record.name),
-    )
+    return saved_cluster(record.cluster_file, _quiet_log(record.name))
 
 
 def _introduce() -> dict[str, Any]:
     """Runs on every rank when it is new."""
     return {**engine.install(), "versions": versions.installed()}
-
-
-def _said(launcher: Any) -> str:
-    from mpidist.world.engines import output
-
-    return output(launcher)
 
 
 def _quiet_log(name: str) -> logging.Logger:

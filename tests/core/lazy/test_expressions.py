@@ -8,6 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import pytest
+import vector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,13 +56,6 @@ def transverse_mass(e: Any) -> Any:
     return np.sqrt(2 * muon.pt * e.MET.pt * (1 - np.cos(muon.phi - e.MET.phi)))
 
 
-def in_place(e: Any) -> Any:
-    x = e.MET.pt
-    x += 1.0
-    x *= 2
-    return x
-
-
 def sorted_muons(e: Any) -> Any:
     return e.Muon[ak.argsort(e.Muon.pt, axis=1, ascending=False)]
 
@@ -83,7 +77,6 @@ EXPRESSIONS: dict[str, Expression] = {
     "reflected": lambda e: 1 / (2 - e.weight),
     "unary": lambda e: -abs(+e.MET.phi),
     "comparison": lambda e: (e.MET.pt >= 20) & ~(e.run == 2) | (e.MET.pt < 5) ^ e.flag,
-    "in_place": in_place,
     "string_equal": lambda e: e.trigger == "HLT_Mu",
     "string_mask": lambda e: e.MET.pt[e.trigger != "HLT_Ele"],
     "event_mask": lambda e: e.Muon[e.MET.pt > 30].pt,
@@ -115,9 +108,9 @@ EXPRESSIONS: dict[str, Expression] = {
     "drop_none": lambda e: ak.drop_none(e.maybe),
     "drop_none_inside": lambda e: ak.drop_none(ak.pad_none(e.Muon.pt, 2), axis=1),
     "mask": lambda e: ak.mask(e.MET.pt, e.MET.pt > 20),
-    "mask_property": lambda e: e.Muon.mask[ak.num(e.Muon) == 2].pt,
+    "mask_property": lambda e: (m := e.Muon).mask[ak.num(m) == 2].pt,
     "singletons": lambda e: ak.singletons(e.maybe),
-    "nan_to_none": lambda e: ak.nan_to_none(np.sqrt(e.MET.phi)),
+    "nan_to_none": lambda e: ak.nan_to_none(ak.where(e.flag, e.MET.phi, np.nan)),
     "where": lambda e: ak.where(e.MET.pt > 20, e.MET.pt, -1.0),
     "np_where": lambda e: np.where(e.Jet.pt > 20, e.Jet.eta, 0),
     "ufuncs": lambda e: np.hypot(np.cos(e.MET.phi), np.sqrt(np.abs(e.MET.phi))),
@@ -129,6 +122,9 @@ EXPRESSIONS: dict[str, Expression] = {
     "interp": lambda e: np.interp(e.MET.pt, [0, 50], [0, 1]),
     "isin": lambda e: e.MET.pt[np.isin(e.run, [1, 3])],
     "searchsorted": lambda e: np.searchsorted(np.array([10.0, 30.0]), e.MET.pt),
+    "polyval": lambda e: np.polyval([1.0, -2.0], e.MET.pt),
+    "select": lambda e: np.select([e.run == 1, e.run == 2], [e.MET.pt, -e.MET.pt], 0.0),
+    "stack": lambda e: np.stack([e.MET.pt, e.MET.phi], axis=1),
     "isclose": lambda e: ak.isclose(e.weight, 1.0, atol=0.2),
     "sort": lambda e: ak.sort(e.Jet.pt, axis=1),
     "argsort": sorted_muons,
@@ -164,11 +160,13 @@ EXPRESSIONS: dict[str, Expression] = {
     "run_lengths": lambda e: ak.run_lengths(e.Muon.charge),
     "softmax": lambda e: ak.softmax(e.Jet.btag, axis=1),
     "transform": lambda e: ak.transform(halved, e.MET.pt),
+    "vector_coordinates": lambda e: e.Muon.pt + e.Muon.eta * e.Muon.phi - e.Muon.mass,
     "vector_property": lambda e: e.Muon.px,
     "vector_method": lambda e: e.Muon.deltaR(ak.firsts(e.Electron)),
     "vector_sum": lambda e: ak.sum(e.Jet, axis=1).mass,
     "vector_scale": lambda e: (e.Muon * 2.0).pt,
     "vector_boost": lambda e: (p := leading_jet(e)).boostCM_of(p).pt,
+    "vector_zip": lambda e: vector.zip({"pt": e.MET.pt, "phi": e.MET.phi}).px,
     "transverse_mass": transverse_mass,
 }
 
@@ -201,7 +199,7 @@ def test_chunks_and_prediction(name: str, origin: Any, events: lazy.Lazy) -> Non
     ):
         assert [shown(each) for each in computed] == [shown(each) for each in eager]
     for each, expected in zip(lazies, eager, strict=True):
-        assert str(each.type.content) == str(expected.type.content).replace("2 * ?float64", "## * ?float64")
+        assert str(each.type.content) == str(expected.type.content)
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,0 +1,140 @@
+"""The figures of docs/benchmarks.md: ratios of things measured one after the other in one run of this script.
+
+    .venv/bin/python benchmarks/run.py [--events N] [--repeat N] [--write]
+
+Each comparison is repeated, its members taking turns; the smallest time of each counts, because other load on the machine
+only ever adds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import analysis
+import data
+
+import mpidist as md
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HERE = Path(__file__).parent
+FOLDER = HERE / "data"
+REPORT = HERE.parent / "docs" / "benchmarks.md"
+QUIET = md.Pace(period=3600.0)
+
+
+def smallest(repeat: int, **members: Callable[[], object]) -> dict[str, float]:
+    """The least seconds that each member took in `repeat` rounds."""
+    best = dict.fromkeys(members, float("inf"))
+    for _ in range(repeat):
+        for name, member in members.items():
+            began = time.perf_counter()
+            member()
+            best[name] = min(best[name], time.perf_counter() - began)
+    return best
+
+
+def one_rank(files: list[Path], repeat: int) -> list[str]:
+    """mpidist in one process against the analysis by hand."""
+    events = md.open([f"{file}:Events" for file in files])
+    mine = md.compute(analysis.results(events))
+    for name, histogram in analysis.by_hand(files, data.CLUSTER).items():
+        moved = abs(histogram.values(flow=True) - mine[name].values(flow=True)).sum() / histogram.sum(flow=True)
+        assert moved < 1e-5, (name, moved)  # boost puts single values on an edge one bin off
+    best = smallest(
+        repeat,
+        mpidist=lambda: md.compute(analysis.results(events)),
+        small=lambda: analysis.by_hand(files, data.CLUSTER),
+        large=lambda: analysis.by_hand(files, 5 * data.CLUSTER),
+    )
+    return [
+        f"| one rank / by hand, uproot.iterate in steps of 100 000 | {best['mpidist'] / best['small']:.2f} | at most 1.05 |",
+        f"| one rank / by hand, in steps of 500 000 | {best['mpidist'] / best['large']:.2f} | |",
+    ]
+
+
+def two_ranks(files: list[Path], repeat: int) -> list[str]:
+    """Speed-up, cost of snapshots, time to the first one."""
+    events = md.open([f"{file}:Events" for file in files])
+    rows: list[str] = []
+
+    def on(session: md.Session, pace: md.Pace | None = None) -> Callable[[], object]:
+        return lambda: session.run(analysis.results(events), pace=pace).result()
+
+    with md.connect(md.Local(ranks=1)) as one, md.connect(md.Local(ranks=2)) as two:
+        for session in (one, two):
+            on(session)()
+        best = smallest(repeat, one=on(one), two=on(two), quiet=on(two, QUIET))
+        rows.append(f"| two ranks / one rank, events per second | {best['one'] / best['two']:.2f} | at least 1.8 |")
+        rows.append(f"| snapshots 4 times a second / none, seconds | {best['two'] / best['quiet']:.3f} | under 1.02 |")
+        firsts = [first_snapshot(two, events) for _ in range(max(repeat, 5))]
+        rows.append(
+            f"| from session.run to the first snapshot with events | {sorted(firsts)[len(firsts) // 2]:.2f} s "
+            f"(worst {max(firsts):.2f} s) | under 0.5 s |"
+        )
+    return rows
+
+
+def first_snapshot(session: md.Session, events: Any) -> float:
+    """Seconds from `session.run` to the first snapshot that holds events, as an observer sees it."""
+    seen: list[float] = []
+    began = time.perf_counter()
+    run = session.run(analysis.results(events))
+    run.subscribe(
+        lambda snapshot: seen.append(time.perf_counter() - began) if snapshot.progress.events_done and not seen else None
+    )
+    run.result()
+    while not seen:
+        time.sleep(0.001)
+    return seen[0]
+
+
+def memory(files: list[Path]) -> list[str]:
+    """Peak resident memory of one process: a quarter of the data against all of it."""
+    peaks = []
+    for some in (files[:1], files):
+        command = [sys.executable, str(HERE / "run.py"), "--peak", *map(str, some)]
+        peaks.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    return [
+        f"| peak memory of a rank, all data / a quarter of them | {peaks[1] / peaks[0]:.2f} | about 1 |",
+        f"| peak memory of a rank, 8 columns | {peaks[1]:.0f} MB | under 400 MB |",
+    ]
+
+
+def peak(files: list[str]) -> None:
+    """Print the peak memory of this process after the analysis, in MB."""
+    md.compute(analysis.results(md.open([f"{file}:Events" for file in files])))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def main() -> None:
+    """Measure, print, and with --write put the table into docs/benchmarks.md."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--events", type=int, default=1_000_000, help="in each of four files")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--peak", nargs="+")
+    options = parser.parse_args()
+    if options.peak:
+        peak(options.peak)
+        return
+    files = data.make(FOLDER, events=options.events)
+    rows = [*one_rank(files, options.repeat), *two_ranks(files, options.repeat), *memory(files)]
+    table = "\n".join(["| what | measured | aim |", "| --- | --- | --- |", *rows])
+    print(table)
+    if options.write:
+        head, _, _ = REPORT.read_text().partition("<!-- table -->")
+        versions = f"{4 * options.events:,} events, {platform.processor() or platform.machine()}, Python {platform.python_version()}"
+        REPORT.write_text(f"{head}<!-- table -->\n{versions}\n\n{table}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""The state behind all results: counts, exact sums, maxima and a payload, and how they are combined.
+
+A result says how many of each it needs (`Shape`), what a chunk contributes (`Delta`) and how the final state
+is read. Everything else, the accumulator and the arithmetic of totals, is here once for all results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from mpidist import lazy
+from mpidist.lazy import Lazy
+from mpidist.results.exact import LAYOUT_LENGTH, ExactSum, Term
+from mpidist.results.protocol import ChunkContext, Total
+
+__all__ = ["Delta", "Reduction", "Shape", "State"]
+
+Ints = NDArray[np.int64]
+SMALLEST = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How many int64 counts, exact sums (the number of bins of each) and maxima a state has."""
+
+    counts: int = 0
+    sums: tuple[int, ...] = ()
+    maxima: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a chunk adds to a state; parts that are None or missing add nothing."""
+
+    counts: Ints | None = None
+    terms: tuple[Sequence[Term], ...] = ()
+    maxima: Ints | None = None
+    payload: Any = None
+
+
+class State:
+    """Counts, exact sums and maxima, added up. Mutable; not thread-safe."""
+
+    __slots__ = ("counts", "maxima", "payload", "shape", "sums")
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.counts: Ints = np.zeros(shape.counts, np.int64)
+        self.sums = tuple(ExactSum(bins) for bins in shape.sums)
+        self.maxima: Ints = np.full(shape.maxima, SMALLEST)
+        self.payload: Any = None
+
+    def apply(self, delta: Delta) -> None:
+        """Add a chunk (all but its payload)."""
+        if delta.counts is not None:
+            self.counts += delta.counts
+        for exact, terms in zip(self.sums, delta.terms, strict=False):
+            exact.add(terms)
+        if delta.maxima is not None:
+            np.maximum(self.maxima, delta.maxima, out=self.maxima)
+
+    def layout(self) -> tuple[int, ...]:
+        """The layouts of all exact sums, one after another."""
+        return tuple(number for exact in self.sums for number in exact.layout())
+
+    def pack(self, layout: Sequence[int]) -> tuple[Ints, Ints]:
+        """(counts and limbs, to be added; maxima), both fresh."""
+        packed = [exact.pack(part).ravel() for exact, part in zip(self.sums, _parts(layout), strict=True)]
+        return np.concatenate([self.counts, *packed]), self.maxima.copy()
+
+    def merge(self, total: Total) -> None:
+        """Add a total (all but its payload)."""
+        self.counts += total.sums[: self.shape.counts]
+        at = self.shape.counts
+        for exact, part in zip(self.sums, _parts(total.layout), strict=True):
+            rows = ExactSum.rows(part)
+            packed = total.sums[at : at + rows * exact.bins].reshape(rows, exact.bins)
+            exact.merge(packed, part)
+            at += packed.size
+        np.maximum(self.maxima, total.maxima, out=self.maxima)
+
+
+def _parts(layout: Sequence[int]) -> list[Sequence[int]]:
+    return [layout[at : at + LAYOUT_LENGTH] for at in range(0, len(layout), LAYOUT_LENGTH)]
+
+
+def _lengths(shape: Shape, layout: Sequence[int]) -> tuple[int, int]:
+    limbs = sum(ExactSum.rows(part) * bins for bins, part in zip(shape.sums, _parts(layout), strict=True))
+    return shape.counts + limbs, shape.maxima
+
+
+@dataclass(frozen=True)
+class Reduction(ABC):
+    """The base of all results (see `mpidist.results.protocol.Result` for what each method promises)."""
+
+    has_payload: ClassVar[bool] = False
+
+    inputs: tuple[Lazy, ...]
+    digest: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Here, in the user's process: on a rank the digest of a notebook's function may differ.
+        text = [type(self).__name__, *(lazy.digest(array) for array in self.inputs), *self.identity()]
+        parts = "\0".join(f"{len(part)}:{part}" for part in text)
+        object.__setattr__(self, "digest", hashlib.blake2b(parts.encode(), digest_size=16).hexdigest())
+
+    @abstractmethod
+    def identity(self) -> Sequence[str]:
+        """Text that tells this result from others of its class with the same inputs."""
+
+    @abstractmethod
+    def shape(self, *, weighted: bool) -> Shape:
+        """What its state consists of."""
+
+    @abstractmethod
+    def delta(self, values: Sequence[ak.Array], context: ChunkContext, *, weighted: bool) -> Delta:
+        """What a chunk contributes. Pure."""
+
+    @abstractmethod
+    def read(self, state: State, *, weighted: bool) -> object:
+        """The value of a state, as the user gets it."""
+
+    def check_weighted(self) -> None:
+        """Raise ResultError if sample weights cannot be applied. Most results can be weighted."""
+
+    def accumulator(self, *, weighted: bool) -> Accumulating:
+        """See `Result.accumulator`."""
+        if weighted:
+            self.check_weighted()
+        return Accumulating(self, weighted=weighted)
+
+    def pack_lengths(self, layout: Sequence[int], *, weighted: bool) -> tuple[int, int]:
+        """See `Result.pack_lengths`."""
+        return _lengths(self.shape(weighted=weighted), layout)
+
+    def zero(self, *, weighted: bool) -> Total:
+        """See `Result.zero`."""
+        return self._total(State(self.shape(weighted=weighted)))
+
+    def add(self, a: Total, b: Total, *, weighted: bool) -> Total:
+        """See `Result.add`."""
+        state = State(self.shape(weighted=weighted))
+        state.merge(a)
+        state.merge(b)
+        state.payload = self.merge_payloads(self.copy_payload(a.payload), self.copy_payload(b.payload))
+        return self._total(state)
+
+    @staticmethod
+    def _total(state: State) -> Total:
+        layout = state.layout()
+        return Total(layout, *state.pack(layout), payload=state.payload)
+
+    def merge_payloads(self, a: Any, b: Any) -> Any:
+        """See `Result.merge_payloads`. None is neutral."""
+        return a if b is None else b
+
+    def copy_payload(self, payload: Any) -> Any:
+        """A payload that can be given away or used up; immutable ones are their own copy."""
+        return payload
+
+    def value(self, total: Total, *, weighted: bool) -> object:
+        """See `Result.value`."""
+        state = State(self.shape(weighted=weighted))
+        state.merge(total)
+        state.payload = self.copy_payload(total.payload)
+        return self.read(state, weighted=weighted)
+
+    def stack(self, values: Mapping[str, object]) -> object:
+        """See `Result.stack`."""
+        return dict(values)
+
+    def probe(self) -> Reduction | None:
+        """See `Result.probe`."""
+        return None
+
+    def settle(self, probed: object) -> Self:  # noqa: ARG002
+        """See `Result.settle`."""
+        return self
+
+
+class Accumulating:
+    """The accumulator of every result (see `mpidist.results.protocol.Accumulator`)."""
+
+    __slots__ = ("_result", "_state", "_weighted", "has_payload", "layout_length")
+
+    def __init__(self, result: Reduction, *, weighted: bool) -> None:
+        shape = result.shape(weighted=weighted)
+        self._result = result
+        self._weighted = weighted
+        self._state = State(shape)
+        self.layout_length = LAYOUT_LENGTH * len(shape.sums)
+        self.has_payload = result.has_payload
+
+    def prepare(self, values: Sequence[ak.Array], context: ChunkContext) -> object:
+        """See `Accumulator.prepare`."""
+        return self._result.delta(values, context, weighted=self._weighted)
+
+    def commit(self, delta: object) -> None:
+        """See `Accumulator.commit`."""
+        assert isinstance(delta, Delta)
+        self._state.apply(delta)
+        if delta.payload is not None:
+            self._state.payload = self._result.merge_payloads(self._state.payload, delta.payload)
+
+    def layout(self) -> tuple[int, ...]:
+        """See `Accumulator.layout`."""
+        return self._state.layout()
+
+    def pack(self, layout: Sequence[int]) -> tuple[Ints, Ints]:
+        """See `Accumulator.pack`."""
+        return self._state.pack(layout)
+
+    def payload(self) -> object | None:
+        """See `Accumulator.payload`."""
+        return self._result.copy_payload(self._state.payload)
+
+    def load(self, total: Total) -> None:
+        """See `Accumulator.load`."""
+        self._state = State(self._state.shape)
+        self._state.merge(total)
+        self._state.payload = self._result.copy_payload(total.payload)

@@ -1,0 +1,378 @@
+"""A run from plan to receipt, on ranks that are threads: the same protocols as under MPI, in milliseconds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import hist
+import numpy as np
+import pytest
+import uproot
+
+import mpidist as md
+from mpidist.errors import ResultError, RunFailed, WorldError
+from mpidist.plan import make_plan
+from mpidist.run import Run
+from mpidist.spmd.loop import Pace
+from mpidist.threadworld import ThreadWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
+FAST = Pace(period=0.005)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Six names of the file with 100 000 dimuon events."""
+    for number in range(6):
+        os.link(DIMUON, tmp_path / f"d{number}.root")
+    return tmp_path
+
+
+def several(events: Any) -> dict[str, Any]:
+    """One result of each kind."""
+    muons = events.Muon
+    weight = 1.0 / (1.0 + muons.pt)
+    return {
+        "pt": md.hist(muons.pt, md.axis.Regular(50, 0, 100)),
+        "weighted": md.hist(muons.pt, muons.eta, md.axis.Regular(20, 0, 100), md.axis.Regular(6, -3, 3), weight=weight),
+        "auto": md.hist(muons.eta, bins=40),
+        "count": md.count(muons.pt),
+        "sum": md.sum(muons.pt),
+        "mean": md.mean(muons.eta),
+        "low": md.min(muons.pt),
+        "high": md.max(muons.pt),
+        "profile": md.profile(muons.eta, muons.pt, md.axis.Regular(12, -3, 3)),
+        "flow": md.cutflow({"two": ak.num(muons) == 2, "hard": ak.any(muons.pt > 20, axis=1)}),
+        "first": md.take(muons.pt, 5),
+        "own": md.reduce(lambda pt: int(ak.count(pt)), muons.pt, zero=0, add=lambda a, b: a + b),
+    }
+
+
+def run_on(size: int, results: Mapping[str, object], pace: Pace = FAST) -> Run:
+    return Run(make_plan(results), ThreadWorld(size), pace=pace)
+
+
+def bits(value: object) -> bytes:
+    """A value as bytes, for comparisons without tolerance."""
+    if isinstance(value, hist.Hist):
+        return np.ascontiguousarray(value.view(flow=True)).tobytes() + repr(value.axes).encode()
+    if isinstance(value, ak.Array):
+        return repr(ak.to_list(value)).encode()
+    return repr(value).encode()
+
+
+def test_any_number_of_ranks_gives_the_same_bits_and_the_truth(files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    results = {size: run_on(size, several(events)).result() for size in (1, 2, 3, 5)}
+    for name, value in results[1].items():
+        for size in (2, 3, 5):
+            assert bits(results[size][name]) == bits(value), (name, size)
+    with uproot.open(DIMUON) as file:
+        pt = file["Events"]["Muon_pt"].array()
+    assert results[1].count == 6 * ak.count(pt)
+    assert results[1].own == results[1].count
+    assert results[1].first.to_list() == ak.values_astype(pt[:5], np.float64).to_list()
+    assert results[1].high == float(ak.max(pt))
+    counts, _ = np.histogram(ak.to_numpy(ak.flatten(pt)).astype(np.float64), np.linspace(0, 100, 51))
+    inside = results[1].pt.values()
+    assert inside[:-1].tolist() == (6 * counts[:-1]).tolist()  # numpy closes the last bin
+    assert results[1].flow.values()[0] == 600_000
+
+
+def test_snapshots_are_cumulative_consistent_and_the_last_is_the_result(files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    seen: list[md.Snapshot] = []
+    run = run_on(2, {"n": md.count(events.Muon.pt), "nmuon": md.hist(events.nMuon, md.axis.Integer(0, 20))})
+    run.subscribe(seen.append)
+    result = run.result()
+    deadline = time.monotonic() + 10
+    while not (seen and seen[-1].final) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    done = [snapshot.progress.events_done for snapshot in seen]
+    assert done == sorted(done)
+    assert seen[-1].final
+    assert bits(seen[-1].results.nmuon) == bits(result.nmuon)
+    for snapshot in seen:
+        if snapshot.parts:  # what is in the histogram is what the ledger says
+            assert snapshot.results.nmuon.sum(flow=True) == snapshot.progress.events_done
+    receipt = run.receipt
+    assert receipt.complete
+    assert str(receipt).startswith("600000 of 600000 events, 0 failed")
+
+
+def test_stop_keeps_what_is_there_and_retry_does_the_rest(files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    whole = run_on(1, several(events)).result()
+    started = threading.Event()
+    go_on = threading.Event()
+
+    def held(pt: ak.Array) -> ak.Array:
+        started.set()
+        go_on.wait(20)
+        return pt
+
+    run = run_on(2, {**several(events), "held": md.count(md.apply(held, events.Muon.pt))})
+    assert started.wait(20)
+    run.stop()
+    go_on.set()
+    run.wait(30)
+    assert run.state == "stopped"
+    partial = run.result(partial=True)
+    done = run.progress.events_done
+    assert 0 < done < 600_000
+    assert partial.flow.values()[0] == done
+    with pytest.raises(RunFailed, match="not reached"):
+        run.result()
+    run.retry()
+    result = run.result()
+    assert run.receipt.complete
+    for name, value in whole.items():
+        assert bits(result[name]) == bits(value), name
+
+
+def test_pause_returns_the_ranks_and_resume_goes_on(files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    started, go_on = threading.Event(), threading.Event()
+
+    def held(pt: ak.Array) -> ak.Array:
+        started.set()
+        go_on.wait(20)
+        return pt
+
+    world = ThreadWorld(2)
+    plan = make_plan({**several(events), "held": md.count(md.apply(held, events.Muon.pt))})
+    run = Run(plan, world, pace=FAST)
+    assert started.wait(20)
+    run.pause()
+    go_on.set()
+    run.wait(30)
+    assert run.state == "paused"
+    assert 0 < run.progress.events_done < 600_000
+    with pytest.raises(RunFailed, match="resume"):
+        run.result()
+    other = Run(make_plan({"n": md.count(events.nMuon)}), world, pace=FAST)  # the ranks are free meanwhile
+    assert other.result().n == 600_000
+    run.resume()
+    result = run.result()
+    whole = run_on(1, several(events)).result()
+    for name, value in whole.items():
+        assert bits(result[name]) == bits(value), name
+
+
+def test_a_function_that_raises_fails_its_chunks_only(files: Path) -> None:
+    flag = files / "flag"
+    flag.touch()
+    events = md.open([f"{files}/d0.root:Events", f"{files}/d1.root:Events"])
+
+    def picky(pt: ak.Array) -> ak.Array:
+        if flag.exists():
+            raise ZeroDivisionError("my mistake")
+        return pt
+
+    run = run_on(2, {"n": md.count(md.apply(picky, events.Muon.pt)), "m": md.count(events.nMuon)})
+    run.wait(30)
+    assert run.state == "done"
+    assert len(run.failures) == 2
+    failure = run.failures[0]
+    assert failure.kind == "ZeroDivisionError"
+    assert failure.message == "my mistake"
+    assert (failure.start, failure.stop) == (0, 100_000)
+    assert failure.file.endswith("d0.root")
+    assert any("my mistake" in frame.code for frame in failure.frames)
+    assert failure.recorded_at is not None
+    assert "md.apply(picky" in failure.recorded_at.code
+    with pytest.raises(RunFailed, match=r"0 of 200000 events, 2 failed"):
+        run.result()
+    assert run.result(partial=True).m == 0  # a failed chunk is in no result at all
+    flag.unlink()
+    run.retry()
+    assert run.result().m == 200_000
+    assert run.failures == ()
+
+
+def test_files_that_cannot_be_used_are_named_and_can_be_retried(files: Path) -> None:
+    good = (files / "d2.root").read_bytes()
+    (files / "d2.root").unlink()
+    (files / "d2.root").write_bytes(good[: len(good) // 2])
+    (files / "d4.root").unlink()
+    (files / "d4.root").write_bytes(b"")
+    events = md.open(f"{files}/*.root:Events")
+    run = run_on(3, {"n": md.count(events.Muon.pt)})
+    with pytest.raises(RunFailed, match="2 of 6 files could not be used"):
+        run.result()
+    assert {Path(failure.file).name for failure in run.failures} == {"d2.root", "d4.root"}
+    assert run.progress.events_done == 400_000
+    (files / "d2.root").write_bytes(good)
+    (files / "d4.root").write_bytes(good)
+    run.retry()
+    with uproot.open(DIMUON) as file:
+        muons = int(ak.sum(file["Events"]["nMuon"].array()))
+    assert run.result().n == 6 * muons
+    assert run.receipt.complete
+
+
+def test_a_file_that_vanishes_during_the_run_is_a_failure(files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    first = threading.Event()
+
+    def remove(pt: ak.Array) -> ak.Array:
+        if not first.is_set():
+            first.set()
+            (files / "d5.root").unlink()
+        return pt
+
+    run = run_on(1, {"n": md.count(md.apply(remove, events.Muon.pt))})
+    run.wait(30)
+    assert run.state == "done"
+    names = [Path(failure.file).name for failure in run.failures]
+    assert names in ([], ["d5.root"])  # [] if d5.root was the first chunk, and so is open
+    assert run.progress.events_done == 600_000 - 100_000 * len(names)
+
+
+def test_samples_are_kept_apart_and_weighted(files: Path) -> None:
+    events = md.open({"data": f"{files}/d0.root:Events", "mc": md.open(f"{files}/d[12].root:Events", weight=0.5)})
+    results = {"pt": md.hist(events.Muon.pt, md.axis.Regular(5, 0, 50)), "n": md.count(events.nMuon)}
+    one, three = run_on(1, results).result(), run_on(3, results).result()
+    assert bits(one.pt) == bits(three.pt)
+    assert list(one.pt.axes[0]) == ["data", "mc"]
+    assert one.pt[{0: "data"}].values().tolist() == one.pt[{0: "mc"}].values().tolist()
+    assert one.n == {"data": 100_000, "mc": 100_000.0}
+    progress = run_on(2, results).wait().progress
+    assert [(sample.name, sample.events_total) for sample in progress.samples] == [("data", 100_000), ("mc", 200_000)]
+
+
+def test_an_open_range_is_the_same_for_any_number_of_ranks_and_keeps_everything(files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    hard = events.Muon.pt[events.Muon.pt > 400]  # hardly any entry in the first chunks
+    found = [run_on(size, {"h": md.hist(hard, bins=20)}).result().h for size in (1, 4)]
+    assert bits(found[0]) == bits(found[1])
+    assert found[0].sum(flow=True) == run_on(1, {"n": md.count(hard)}).result().n
+
+
+def test_an_open_range_without_any_entry_does_not_hang(files: Path) -> None:
+    events = md.open(f"{files}/d0.root:Events")
+    assert run_on(2, {"h": md.hist(events.Muon.pt[events.Muon.pt < 0], bins=20)}).result().h.sum(flow=True) == 0
+
+
+def test_more_ranks_than_chunks(files: Path) -> None:
+    events = md.open(f"{files}/d0.root:Events")
+    assert run_on(7, {"n": md.count(events.nMuon)}).result().n == 100_000
+
+
+def test_files_without_events(tmp_path: Path) -> None:
+    with uproot.recreate(tmp_path / "empty.root") as file:
+        file.mktree("Events", {"x": "float32"})
+    events = md.open(f"{tmp_path}/empty.root:Events")
+    run = run_on(2, {"h": md.hist(events.x, md.axis.Regular(5, 0, 1)), "auto": md.hist(events.x, bins=5)})
+    assert run.result().h.sum(flow=True) == 0
+    assert run.receipt.complete
+
+
+def slow_on_rank_0(pt: ak.Array) -> ak.Array:
+    if threading.current_thread().name == "rank 0":
+        time.sleep(0.1)
+    return pt
+
+
+def test_work_moves_to_an_idle_rank(files: Path) -> None:
+    for number in range(6, 30):
+        os.link(DIMUON, files / f"d{number}.root")
+    events = md.open(f"{files}/*.root:Events")
+    run = run_on(3, {"n": md.count(md.apply(slow_on_rank_0, events.Muon.pt)), "m": md.count(events.nMuon)})
+    assert run.result().m == 3_000_000
+    assert run.snapshot is not None
+    done = [status.chunks_done for status in run.snapshot.ranks]
+    assert sum(done) == 30
+    assert done[0] < 10  # its share, had nothing moved
+
+
+def test_interrupting_the_wait_stops_the_run(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    started, go_on = threading.Event(), threading.Event()
+
+    def held(pt: ak.Array) -> ak.Array:
+        started.set()
+        go_on.wait(20)
+        return pt
+
+    run = run_on(2, {"n": md.count(md.apply(held, events.Muon.pt))})
+    assert started.wait(20)
+    waiting = run._rest.wait
+    interrupts = iter([True])
+
+    def interrupted(timeout: float | None = None) -> bool:
+        if next(interrupts, False):
+            raise KeyboardInterrupt
+        go_on.set()
+        return waiting(timeout)
+
+    monkeypatch.setattr(run._rest, "wait", interrupted)
+    run.wait()
+    assert run.state == "stopped"
+    assert run.progress.events_done < 600_000
+
+
+def test_awaiting_a_run_gives_its_results(files: Path) -> None:
+    events = md.open(f"{files}/d0.root:Events")
+
+    async def main() -> md.Results:
+        return await run_on(2, {"n": md.count(events.nMuon)})
+
+    assert asyncio.run(main()).n == 100_000
+
+
+def test_compute_is_the_same_without_ranks(files: Path) -> None:
+    events = md.open(f"{files}/d0.root:Events")
+    assert md.compute(n=md.count(events.nMuon)).n == 100_000
+
+
+def test_what_is_wrong_with_a_plan_is_said_at_once(files: Path) -> None:
+    events = md.open(f"{files}/d0.root:Events")
+    other = md.open(f"{files}/d1.root:Events")
+    with pytest.raises(ResultError, match="lazy array, not a result"):
+        make_plan({"x": events.nMuon})
+    with pytest.raises(ResultError, match="at least one result"):
+        make_plan({})
+    with pytest.raises(md.errors.LazyUsage):
+        make_plan({"a": md.count(events.nMuon), "b": md.count(other.nMuon)})
+    with pytest.raises(TypeError, match="no parameter 'cut'"):
+        make_plan({"a": md.count(events.nMuon)}, parameters={"cut": 3})
+
+
+def test_parameters_change_results_without_recording_anew(files: Path) -> None:
+    events = md.open(f"{files}/d0.root:Events")
+    cut = md.param("cut", 20.0, min=0.0, max=100.0)
+    results = {"n": md.count(events.Muon.pt[events.Muon.pt > cut])}
+    default = md.compute(results).n
+    assert md.compute(results, parameters={"cut": 0.0}).n > default > 0
+    digests = {make_plan(results, parameters={"cut": value}).digest for value in (0.0, 20.0)}
+    assert len(digests) == 2
+
+
+def test_retry_of_a_running_run_is_refused(files: Path) -> None:
+    events = md.open(f"{files}/d0.root:Events")
+    go_on = threading.Event()
+    run = run_on(1, {"n": md.count(md.apply(lambda pt: (go_on.wait(20), pt)[1], events.Muon.pt))})
+    with pytest.raises(WorldError, match=r"run.wait\(\)"):
+        run.retry()
+    go_on.set()
+    run.wait(30)
+
+
+def test_a_user_accumulator_that_cannot_be_added_spoils_only_itself(files: Path) -> None:
+    def broken(a: int, b: int) -> int:
+        raise OverflowError("cannot add")
+
+    events = md.open(f"{files}/*.root:Events")
+    run = run_on(3, {"bad": md.reduce(lambda x: 1, events.nMuon, zero=0, add=broken), "n": md.count(events.nMuon)})
+    run.wait(30)
+    assert run.result(partial=True).n in (0, 600_000)
