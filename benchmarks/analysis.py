@@ -51,7 +51,10 @@ def by_hand(files: Sequence[Path], step: int) -> dict[str, hist.Hist]:
     for chunk in uproot.iterate([f"{file}:Events" for file in files], COLUMNS, step_size=step):
         muons = ak.zip(
             {
-                **{key: ak.values_astype(chunk[f"Muon_{key}"], np.float64) for key in ("pt", "eta", "phi", "mass")},
+                **{
+                    key: ak.values_astype(chunk[f"Muon_{key}"], np.float64)
+                    for key in ("pt", "eta", "phi", "mass")
+                },
                 "charge": chunk["Muon_charge"],
             },
             with_name="Momentum4D",

@@ -37,7 +37,9 @@ def make(folder: Path, files: int = 4, events: int = 500_000) -> list[Path]:
 def _write(path: Path, real: ak.Array, events: int, random: np.random.Generator) -> None:
     partial = path.with_suffix(".part")
     with uproot.recreate(partial, compression=uproot.ZLIB(1)) as file:
-        types = {name: {field: real[f"{name}_{field}"] for field in fields} for name, fields in COLLECTIONS.items()}
+        types = {
+            name: {field: real[f"{name}_{field}"] for field in fields} for name, fields in COLLECTIONS.items()
+        }
         first = True
         for start in range(0, events, CLUSTER):
             drawn = real[random.integers(0, len(real), min(CLUSTER, events - start))]
@@ -46,7 +48,13 @@ def _write(path: Path, real: ak.Array, events: int, random: np.random.Generator)
                 zipped = {field: _smeared(drawn[f"{name}_{field}"], field, random) for field in fields}
                 batch[name] = ak.zip(zipped)
             if first:
-                file.mktree("Events", {key: ak.type(value).content if isinstance(value, ak.Array) else value for key, value in batch.items()})
+                file.mktree(
+                    "Events",
+                    {
+                        key: ak.type(value).content if isinstance(value, ak.Array) else value
+                        for key, value in batch.items()
+                    },
+                )
                 first = False
             file["Events"].extend(batch)
     partial.rename(path)

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import analysis
-import data
 
+import data
 import mpidist as md
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ def one_rank(files: list[Path], repeat: int) -> list[str]:
     events = md.open([f"{file}:Events" for file in files])
     mine = md.compute(analysis.results(events))
     for name, histogram in analysis.by_hand(files, data.CLUSTER).items():
-        moved = abs(histogram.values(flow=True) - mine[name].values(flow=True)).sum() / histogram.sum(flow=True)
+        moved = abs(histogram.values(flow=True) - mine[name].values(flow=True)).sum() / histogram.sum(
+            flow=True
+        )
         assert moved < 1e-5, (name, moved)  # boost puts single values on an edge one bin off
     best = smallest(
         repeat,
@@ -73,8 +75,12 @@ def two_ranks(files: list[Path], repeat: int) -> list[str]:
         for session in (one, two):
             on(session)()
         best = smallest(repeat, one=on(one), two=on(two), quiet=on(two, QUIET))
-        rows.append(f"| two ranks / one rank, events per second | {best['one'] / best['two']:.2f} | at least 1.8 |")
-        rows.append(f"| snapshots 4 times a second / none, seconds | {best['two'] / best['quiet']:.3f} | under 1.02 |")
+        rows.append(
+            f"| two ranks / one rank, events per second | {best['one'] / best['two']:.2f} | at least 1.8 |"
+        )
+        rows.append(
+            f"| snapshots 4 times a second / none, seconds | {best['two'] / best['quiet']:.3f} | under 1.02 |"
+        )
         firsts = [first_snapshot(two, events) for _ in range(max(repeat, 5))]
         rows.append(
             f"| from session.run to the first snapshot with events | {sorted(firsts)[len(firsts) // 2]:.2f} s "
@@ -89,7 +95,9 @@ def first_snapshot(session: md.Session, events: Any) -> float:
     began = time.perf_counter()
     run = session.run(analysis.results(events))
     run.subscribe(
-        lambda snapshot: seen.append(time.perf_counter() - began) if snapshot.progress.events_done and not seen else None
+        lambda snapshot: (
+            seen.append(time.perf_counter() - began) if snapshot.progress.events_done and not seen else None
+        )
     )
     run.result()
     while not seen:

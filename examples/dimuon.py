@@ -1,6 +1,6 @@
 """The dimuon spectrum of CMS open data: the main job of `make demo`, and a pattern for analyses of your own.
 
-    mpidist run examples/dimuon.py --ranks 2 --out demo-output/dimuon.h5 --set pt_cut=5
+mpidist run examples/dimuon.py --ranks 2 --out demo-output/dimuon.h5 --set pt_cut=5
 """
 
 from __future__ import annotations

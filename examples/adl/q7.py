@@ -21,4 +21,6 @@ def isolated_from(leptons: md.Lazy) -> md.Lazy:
 
 
 good = jets[isolated_from(events.Muon) & isolated_from(events.Electron)]
-results = {"sum_pt": md.hist(ak.sum(good.pt, axis=1), md.axis.Regular(100, 15, 200, label="sum of jet p_T [GeV]"))}
+results = {
+    "sum_pt": md.hist(ak.sum(good.pt, axis=1), md.axis.Regular(100, 15, 200, label="sum of jet p_T [GeV]"))
+}

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 import time
 import uuid
@@ -65,12 +64,14 @@ def save(snapshot: Snapshot, path: str | PathLike[str], *, started: float) -> No
             file.attrs["mpidist_format"] = FORMAT
             group = file.create_group("results", track_order=True)
             skipped = [
-                name for name, value in snapshot.results.items() if not _write(group.create_group(name), value)
+                name
+                for name, value in snapshot.results.items()
+                if not _write(group.create_group(name), value)
             ]
             card = run_card(snapshot, started=started)
             card["not_saved"] = skipped
             file["run_card"] = json.dumps(card, indent=1)
-        os.replace(temporary, target)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -84,16 +85,26 @@ def run_card(snapshot: Snapshot, *, started: float) -> dict[str, Any]:
         "run": snapshot.run,
         "state": snapshot.state,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
-        "plan": {} if plan is None else {
+        "plan": {}
+        if plan is None
+        else {
             "digest": plan.digest,
             "dataset": plan.dataset.name,
             "seed": plan.seed,
             "columns": list(plan.columns),
             "results": {name: repr(result) for name, result in plan.results.items()},
         },
-        "parameters": {} if plan is None else {name: _plain(value) for name, value in plan.parameters.items()},
+        "parameters": {}
+        if plan is None
+        else {name: _plain(value) for name, value in plan.parameters.items()},
         "files": [
-            {"path": path, "tree": info.ref.tree, "entries": info.entries, "identity": info.identity, "problem": info.problem}
+            {
+                "path": path,
+                "tree": info.ref.tree,
+                "entries": info.entries,
+                "identity": info.identity,
+                "problem": info.problem,
+            }
             for path, info in files.items()
         ],
         "receipt": {
@@ -142,9 +153,12 @@ def _write(group: h5py.Group, value: object) -> bool:
         group.attrs["form"], group.attrs["length"] = form.to_json(), length
         for name, buffer in buffers.items():
             group.create_dataset(name, data=np.asarray(buffer))
-    elif isinstance(value, Mapping) and any(isinstance(each, hist.Hist | ak.Array) for each in value.values()):
+    elif isinstance(value, Mapping) and any(
+        isinstance(each, hist.Hist | ak.Array) for each in value.values()
+    ):
         group.attrs["kind"] = "mapping"
-        return all([_write(group.create_group(str(key)), each) for key, each in value.items()])
+        written = [_write(group.create_group(str(key)), each) for key, each in value.items()]
+        return all(written)
     else:
         try:
             group.attrs["json"] = json.dumps(_plain(value))
@@ -157,7 +171,7 @@ def _write(group: h5py.Group, value: object) -> bool:
 def _read(group: h5py.Group) -> object:
     kind = group.attrs.get("kind")
     if kind == "histogram":
-        return hist.Hist(uhi.io.hdf5.read(group["histogram"]))
+        return hist.Hist(uhi.io.hdf5.read(group["histogram"]))  # type: ignore[call-overload]  # takes the UHI form too
     if kind == "array":
         buffers = {name: dataset[()] for name, dataset in group.items()}
         form = ak.forms.from_json(group.attrs["form"])

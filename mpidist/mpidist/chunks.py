@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,20 +133,18 @@ def _common_boundaries(info: FileInfo) -> NDArray[np.int64]:
     return common[(common >= 0) & (common <= info.entries)]
 
 
-def _split_large(
-    edges: NDArray[np.int64], info: FileInfo, wanted: int, largest: int
-) -> NDArray[np.int64]:
+def _split_large(edges: NDArray[np.int64], info: FileInfo, wanted: int, largest: int) -> NDArray[np.int64]:
     widths = np.diff(edges)
     if not np.any(widths > largest):
         return edges
     biggest = max(info.columns.values(), key=lambda column: column.raw_bytes, default=None)
     inner = np.asarray(biggest.boundaries if biggest is not None else (), dtype=np.int64)
     pieces: list[NDArray[np.int64]] = [edges[:1]]
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         if stop - start > largest:
             within = inner[(inner > start) & (inner < stop)]
             local = np.concatenate([[start], within, [stop]])
-            for low, high in zip(local[:-1], local[1:], strict=True):
+            for low, high in pairwise(local):
                 if high - low > largest:
                     parts = int(np.ceil((high - low) / wanted))
                     pieces.append(np.linspace(low, high, parts + 1).astype(np.int64)[1:])
@@ -188,6 +187,8 @@ def deal(chunks: Sequence[Chunk], size: int) -> list[list[int]]:
     middles = np.cumsum(events) - events / 2
     owners = np.minimum((middles / max(events.sum(), 1.0) * size).astype(np.int64), size - 1)
     queues: list[list[int]] = [[] for _ in range(size)]
-    for chunk, owner in sorted(zip(chunks, owners, strict=True), key=lambda pair: (pair[0].key, pair[0].index)):
+    for chunk, owner in sorted(
+        zip(chunks, owners, strict=True), key=lambda pair: (pair[0].key, pair[0].index)
+    ):
         queues[int(owner)].append(chunk.index)
     return queues

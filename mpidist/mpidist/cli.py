@@ -51,11 +51,31 @@ def cli() -> None:
 
 @cli.command(epilog=CONTRACT)
 @click.argument("script", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--ranks", "-n", type=click.IntRange(min=0), default=None, help="MPI ranks; 0: this process, no MPI. Default: one a core.")
-@click.option("--out", "-o", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Save results and run card to this HDF5 file.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a md.param of the script; may be repeated.")
+@click.option(
+    "--ranks",
+    "-n",
+    type=click.IntRange(min=0),
+    default=None,
+    help="MPI ranks; 0: this process, no MPI. Default: one a core.",
+)
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Save results and run card to this HDF5 file.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Value of a md.param of the script; may be repeated.",
+)
 @click.option("--partial", is_flag=True, help="Exit with 0 also if something failed.")
-def run(script: Path, ranks: int | None, out: Path | None, settings: tuple[str, ...], *, partial: bool) -> None:
+def run(
+    script: Path, ranks: int | None, out: Path | None, settings: tuple[str, ...], *, partial: bool
+) -> None:
     """Run the results that a Python SCRIPT defines."""
     values = dict(_setting(text) for text in settings)
     console = Console()
@@ -112,7 +132,9 @@ def execute(namespace: Mapping[str, Any], *, ranks: int | None, out: Path | None
         from .run import Run
         from .threadworld import ThreadWorld
 
-        return _finished(watch(Run(make_plan(results), ThreadWorld(1)), console=console), finish, out, console)
+        return _finished(
+            watch(Run(make_plan(results), ThreadWorld(1)), console=console), finish, out, console
+        )
     from .session import connect
     from .world import Local
 
@@ -169,8 +191,21 @@ def show(file: Path, *, card: bool) -> None:
 
 @cli.command()
 @click.option("--ranks", "-n", type=click.IntRange(min=1), default=2, show_default=True, help="MPI ranks.")
-@click.option("--out", "-o", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-output"), show_default=True, help="Folder for the results.")
-@click.option("--repeat", type=click.IntRange(min=1), default=60, show_default=True, help="How often the 100 000 events are read, so that there is something to watch.")
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-output"),
+    show_default=True,
+    help="Folder for the results.",
+)
+@click.option(
+    "--repeat",
+    type=click.IntRange(min=1),
+    default=60,
+    show_default=True,
+    help="How often the 100 000 events are read, so that there is something to watch.",
+)
 def demo(ranks: int, out: Path, repeat: int) -> None:
     """Run the example analysis on real CMS events with local MPI ranks."""
     from .demo import run_demo
@@ -179,7 +214,14 @@ def demo(ranks: int, out: Path, repeat: int) -> None:
 
 
 @cli.command()
-@click.option("--ranks", "-n", type=click.IntRange(min=1), default=2, show_default=True, help="Ranks of the trial world.")
+@click.option(
+    "--ranks",
+    "-n",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Ranks of the trial world.",
+)
 def doctor(ranks: int) -> None:
     """Check this installation: versions, MPI, and whether a world of ranks comes up."""
     from .doctor import examine

@@ -68,5 +68,7 @@ def find_example() -> Path:
     for root in (Path(__file__).parents[2], Path.cwd()):
         if (root / EXAMPLE).is_file():
             return root / EXAMPLE
-    msg = f"{EXAMPLE} is not there. Hint: the demo runs from a clone of the project (git clone ..., make demo)."
+    msg = (
+        f"{EXAMPLE} is not there. Hint: the demo runs from a clone of the project (git clone ..., make demo)."
+    )
     raise DatasetError(msg)

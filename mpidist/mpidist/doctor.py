@@ -21,13 +21,26 @@ if TYPE_CHECKING:
 
 __all__ = ["examine"]
 
-PACKAGES = ("awkward", "uproot", "numpy", "hist", "boost-histogram", "vector", "h5py", "mpi4py", "ipyparallel", "ipykernel")
+PACKAGES = (
+    "awkward",
+    "uproot",
+    "numpy",
+    "hist",
+    "boost-histogram",
+    "vector",
+    "h5py",
+    "mpi4py",
+    "ipyparallel",
+    "ipykernel",
+)
 VIEWS = ("ipywidgets", "bqplot", "anywidget", "jupyterlab")
 
 
 def examine(console: Console, *, ranks: int) -> bool:
     """Run all checks and print one line for each; whether distributed runs will work."""
-    console.print(f"mpidist {__version__}, Python {platform.python_version()}, {platform.platform()}", highlight=False)
+    console.print(
+        f"mpidist {__version__}, Python {platform.python_version()}, {platform.platform()}", highlight=False
+    )
     checks: list[tuple[str, Callable[[], str]]] = [
         ("packages", _packages),
         ("notebook view", _views),
@@ -68,7 +81,9 @@ def _packages() -> str:
 def _views() -> str:
     missing = [name for name in VIEWS if importlib.util.find_spec(name) is None]
     if missing:
-        msg = f'{", ".join(missing)} missing: no live plots in notebooks. Hint: pip install "mpidist[widgets]"'
+        msg = (
+            f'{", ".join(missing)} missing: no live plots in notebooks. Hint: pip install "mpidist[widgets]"'
+        )
         raise Note(msg)
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in VIEWS)
 

@@ -149,4 +149,6 @@ def near_names(name: str, available: Iterable[str], count: int = 3) -> list[str]
     by_folded: dict[str, str] = {}
     for known in available:
         by_folded.setdefault(known.lower(), known)
-    return [by_folded[match] for match in difflib.get_close_matches(name.lower(), by_folded, n=count, cutoff=0.6)]
+    return [
+        by_folded[match] for match in difflib.get_close_matches(name.lower(), by_folded, n=count, cutoff=0.6)
+    ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ logger = logging.getLogger("mpidist")
 SAMPLE_AXIS = "dataset"
 
 
-def to_root(results: Mapping[str, Any] | hist.Hist, path: str | PathLike[str]) -> list[str]:
+def to_root(results: Mapping[str, Any] | hist.Hist[Any], path: str | PathLike[str]) -> list[str]:
     """Write histograms to a ROOT file as TH1D/TH2D/TH3D/TProfile; returns the names written.
 
     `results` is `run.result()`, another mapping of names to values, or one histogram (named "histogram"). A histogram of
@@ -46,7 +45,7 @@ def to_root(results: Mapping[str, Any] | hist.Hist, path: str | PathLike[str]) -
         with uproot.recreate(temporary) as file:
             for name, value in histograms.items():
                 file[name] = _with_float_storage(value)
-        os.replace(temporary, target)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
     return list(histograms)
@@ -60,7 +59,7 @@ def _by_sample(name: str, value: Any) -> dict[str, Any]:
     return {name: value}
 
 
-def _with_float_storage(value: hist.Hist) -> hist.Hist:
+def _with_float_storage(value: hist.Hist[Any]) -> hist.Hist[Any]:
     """ROOT files written by uproot have no 64-bit integer histograms."""
     if value.storage_type is not hist.storage.Int64:
         return value

@@ -7,7 +7,6 @@ that needs, and how to evaluate a chunk. It does not know ranks, files that were
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +15,8 @@ from .chunks import Cost
 from .errors import ResultError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .datasets import Dataset
     from .results import Result
 

@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import cloudpickle
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .errors import Failure
     from .ledger import Receipt
     from .plan import Plan
+    from .spmd.task import Message
 
 __all__ = ["Run", "WorldPort"]
 
@@ -80,7 +81,7 @@ class Run:
         self._rest = threading.Event()
         self._lock = threading.RLock()
         self._inbox: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
-        self._view: object | None = None
+        self._view: Any = None
         self._launch(Start(plan, self._pace))
 
     # --------------------------------------------------------------------- looking
@@ -158,7 +159,9 @@ class Run:
         self._raise_error()
         receipt = snapshot.receipt
         if not receipt.complete:
-            hint = "Hint: run.result(partial=True) gives what is there; run.retry() processes what is missing."
+            hint = (
+                "Hint: run.result(partial=True) gives what is there; run.retry() processes what is missing."
+            )
             if self.state == "paused":
                 hint = "Hint: run.resume() goes on; run.result(partial=True) gives what is there."
             raise RunFailed(f"{receipt.report(5)}\n{hint}")
@@ -171,9 +174,12 @@ class Run:
     async def _ended(self) -> Results:
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
-        unsubscribe = self.subscribe(
-            lambda snapshot: loop.call_soon_threadsafe(ended.set) and None if snapshot.final else None
-        )
+
+        def observe(snapshot: Snapshot) -> None:
+            if snapshot.final:
+                loop.call_soon_threadsafe(ended.set)
+
+        unsubscribe = self.subscribe(observe)
         try:
             while not self._rest.is_set():
                 try:
@@ -265,7 +271,11 @@ class Run:
             while not inbox.empty():
                 items.append(inbox.get())
             newest = max(
-                (i for i, (kind, meta, _) in enumerate(items) if kind == "message" and meta["kind"] == "state"),
+                (
+                    i
+                    for i, (kind, meta, _) in enumerate(items)
+                    if kind == "message" and meta["kind"] == "state"
+                ),
                 default=-1,
             )
             for number, (kind, content, buffers) in enumerate(items):
@@ -276,7 +286,7 @@ class Run:
                     continue
                 try:
                     part.receive(content, buffers)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 (kept and shown, see below)
                     self._error = error
                     self._world.control(self.id, "stop")
                     continue
@@ -298,15 +308,13 @@ class Run:
         if isinstance(outcome, BaseException):
             self._error = self._error or outcome
         else:
-            last = outcome[0]
+            meta, buffers = cast("Message", outcome[0])
             try:
-                if last is not None:
-                    meta, buffers = last  # type: ignore[misc]  # rank 0 returns its last message
-                    part.receive(meta, buffers)
-            except Exception as error:
+                part.receive(meta, buffers)
+            except Exception as error:  # noqa: BLE001 (kept and shown, see below)
                 self._error = self._error or error
             else:
-                self._state = meta["state"] if last is not None else "stopped"
+                self._state = meta["state"]
         if self._error is not None:
             self._state = "failed"
         self._publish(final=self._state in ENDED)
@@ -355,6 +363,6 @@ class Run:
                     return text
         if self._view is None:
             return text
-        bundle = self._view._repr_mimebundle_(include=include, exclude=exclude)  # type: ignore[attr-defined]  # a widget
+        bundle = self._view._repr_mimebundle_(include=include, exclude=exclude)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         return {**data, **text}

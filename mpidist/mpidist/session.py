@@ -102,7 +102,9 @@ def connect(launcher: Launcher | None = None) -> Session:
     """
     left = orphans()
     if left:
-        lines = [f"ranks of {len(left)} killed kernel{'s are' if len(left) > 1 else ' is'} still running here:"]
+        lines = [
+            f"ranks of {len(left)} killed kernel{'s are' if len(left) > 1 else ' is'} still running here:"
+        ]
         lines += [f"  {orphan}" for orphan in left]
         lines.append(
             "Hint: for orphan in mpidist.orphans(): orphan.clean() ends them; mpidist.adopt(orphan) gives a session on them."

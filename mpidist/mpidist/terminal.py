@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hist
 import numpy as np
@@ -44,7 +44,7 @@ def watch(run: Run, *, console: Console | None = None) -> Run:
         shown = threading.Event()
 
         def show(snapshot: Snapshot) -> None:
-            live.update(render(snapshot, run.id))
+            live.update(render(snapshot))
             if snapshot.final:
                 shown.set()
 
@@ -88,12 +88,15 @@ def quantity(value: float) -> str:
     return f"{value:.3g}" if value != int(value) else f"{int(value)}"
 
 
-def render(snapshot: Snapshot, name: str = "") -> RenderableType:
+def render(snapshot: Snapshot) -> RenderableType:
     """A snapshot as a rich renderable: progress, ranks, histograms, failures."""
     progress = snapshot.progress
     head = Table.grid(padding=(0, 1))
     head.add_row(
-        Text(f"{snapshot.state:8}", style={"failed": "bold red", "done": "bold green"}.get(snapshot.state, "bold")),
+        Text(
+            f"{snapshot.state:8}",
+            style={"failed": "bold red", "done": "bold green"}.get(snapshot.state, "bold"),
+        ),
         ProgressBar(total=max(progress.events_total, 1), completed=progress.events_done, width=40),
         Text(snapshot.note if not progress.events_total else plain_line(snapshot)),
     )
@@ -112,7 +115,10 @@ def render(snapshot: Snapshot, name: str = "") -> RenderableType:
     ]
     if others:
         parts.append(Text("   ".join(others)))
-    parts += [Text(f"failed: {failure.where}: {failure.kind}: {failure.message}", style="red") for failure in snapshot.failures[:3]]
+    parts += [
+        Text(f"failed: {failure.where}: {failure.kind}: {failure.message}", style="red")
+        for failure in snapshot.failures[:3]
+    ]
     return Group(*parts)
 
 
@@ -128,7 +134,7 @@ def _ranks(ranks: tuple[RankStatus, ...], most: int = 8) -> Text:
     return text
 
 
-def panel(name: str, histogram: hist.Hist, progress: Progress) -> Panel:
+def panel(name: str, histogram: hist.Hist[Any], progress: Progress) -> Panel:
     """One 1D histogram as block characters, titled with its axis and the share of events it holds."""
     axis = histogram.axes[0]
     label = axis.label if axis.label and not axis.label.startswith("Axis ") else name
@@ -164,9 +170,14 @@ def _merged(values: np.ndarray) -> np.ndarray:
 def _block_plot(values: np.ndarray) -> str:
     heights = _merged(values)
     top = float(heights.max()) if len(heights) else 0.0
-    eighths = np.rint(np.clip(heights / top, 0, 1) * ROWS * 8).astype(int) if top > 0 else np.zeros(len(heights), int)
+    eighths = (
+        np.rint(np.clip(heights / top, 0, 1) * ROWS * 8).astype(int)
+        if top > 0
+        else np.zeros(len(heights), int)
+    )
     rows = [
-        "".join(BLOCKS[int(np.clip(height - 8 * row, 0, 8))] for height in eighths) for row in reversed(range(ROWS))
+        "".join(BLOCKS[int(np.clip(height - 8 * row, 0, 8))] for height in eighths)
+        for row in reversed(range(ROWS))
     ]
     return "\n".join(rows)
 
@@ -177,4 +188,3 @@ def _category_bars(names: list[str], values: np.ndarray) -> str:
         f"{name:{width}} {'█' * round(30 * value / top):30} {quantity(float(value))}"
         for name, value in zip(names, values, strict=True)
     )
-

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-
-import pytest
+from typing import TYPE_CHECKING
 
 from mpidist.stream import Stream
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_the_last_value_is_always_delivered() -> None:

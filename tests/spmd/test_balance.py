@@ -12,13 +12,16 @@ from mpidist.spmd.header import Headers, row
 
 def headers(left: list[int], offered: list[int], speed: list[int]) -> Headers:
     rows = [
-        row({"left": a, "offered": b, "speed": c}, {}, ()) for a, b, c in zip(left, offered, speed, strict=True)
+        row({"left": a, "offered": b, "speed": c}, {}, ())
+        for a, b, c in zip(left, offered, speed, strict=True)
     ]
     return Headers(np.stack(rows))
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 500), st.floats(0, 1), st.integers(0, 100_000)), min_size=1, max_size=12)
+    st.lists(
+        st.tuples(st.integers(0, 500), st.floats(0, 1), st.integers(0, 100_000)), min_size=1, max_size=12
+    )
 )
 def test_moves_are_possible_and_lose_nothing(ranks: list[tuple[int, float, int]]) -> None:
     left = [left for left, _, _ in ranks]
@@ -43,7 +46,7 @@ def test_an_idle_rank_takes_its_share_of_a_busy_one() -> None:
 
 def test_a_faster_rank_takes_more() -> None:
     (move,) = transfers(headers([0, 100], [0, 95], [30_000, 10_000]))
-    assert move.count == 75
+    assert move.number == 75
 
 
 def test_nothing_moves_while_everybody_has_work() -> None:
@@ -57,4 +60,4 @@ def test_the_last_chunk_is_not_passed_around() -> None:
 def test_a_rank_that_has_not_begun_counts_as_average() -> None:
     (move,) = transfers(headers([0, 40], [0, 38], [0, 4_000]))
     assert (move.giver, move.taker) == (1, 0)
-    assert 15 <= move.count <= 25
+    assert 15 <= move.number <= 25

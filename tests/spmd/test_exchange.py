@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickle
+from typing import TYPE_CHECKING
 
 import pytest
 
-from mpidist.spmd.comm import Rank
 from mpidist.spmd.exchange import drive, share, tree_reduce
 from mpidist.spmd.threads import run_threads
+
+if TYPE_CHECKING:
+    from mpidist.spmd.comm import Rank
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 13])

@@ -43,7 +43,9 @@ def several(events: Any) -> dict[str, Any]:
     weight = 1.0 / (1.0 + muons.pt)
     return {
         "pt": md.hist(muons.pt, md.axis.Regular(50, 0, 100)),
-        "weighted": md.hist(muons.pt, muons.eta, md.axis.Regular(20, 0, 100), md.axis.Regular(6, -3, 3), weight=weight),
+        "weighted": md.hist(
+            muons.pt, muons.eta, md.axis.Regular(20, 0, 100), md.axis.Regular(6, -3, 3), weight=weight
+        ),
         "auto": md.hist(muons.eta, bins=40),
         "count": md.count(muons.pt),
         "sum": md.sum(muons.pt),
@@ -239,7 +241,9 @@ def test_a_file_that_vanishes_during_the_run_is_a_failure(files: Path) -> None:
 
 
 def test_samples_are_kept_apart_and_weighted(files: Path) -> None:
-    events = md.open({"data": f"{files}/d0.root:Events", "mc": md.open(f"{files}/d[12].root:Events", weight=0.5)})
+    events = md.open(
+        {"data": f"{files}/d0.root:Events", "mc": md.open(f"{files}/d[12].root:Events", weight=0.5)}
+    )
     results = {"pt": md.hist(events.Muon.pt, md.axis.Regular(5, 0, 50)), "n": md.count(events.nMuon)}
     one, three = run_on(1, results).result(), run_on(3, results).result()
     assert bits(one.pt) == bits(three.pt)
@@ -247,7 +251,10 @@ def test_samples_are_kept_apart_and_weighted(files: Path) -> None:
     assert one.pt[{0: "data"}].values().tolist() == one.pt[{0: "mc"}].values().tolist()
     assert one.n == {"data": 100_000, "mc": 100_000.0}
     progress = run_on(2, results).wait().progress
-    assert [(sample.name, sample.events_total) for sample in progress.samples] == [("data", 100_000), ("mc", 200_000)]
+    assert [(sample.name, sample.events_total) for sample in progress.samples] == [
+        ("data", 100_000),
+        ("mc", 200_000),
+    ]
 
 
 def test_an_open_range_is_the_same_for_any_number_of_ranks_and_keeps_everything(files: Path) -> None:
@@ -260,7 +267,9 @@ def test_an_open_range_is_the_same_for_any_number_of_ranks_and_keeps_everything(
 
 def test_an_open_range_without_any_entry_does_not_hang(files: Path) -> None:
     events = md.open(f"{files}/d0.root:Events")
-    assert run_on(2, {"h": md.hist(events.Muon.pt[events.Muon.pt < 0], bins=20)}).result().h.sum(flow=True) == 0
+    assert (
+        run_on(2, {"h": md.hist(events.Muon.pt[events.Muon.pt < 0], bins=20)}).result().h.sum(flow=True) == 0
+    )
 
 
 def test_more_ranks_than_chunks(files: Path) -> None:
@@ -373,6 +382,8 @@ def test_a_user_accumulator_that_cannot_be_added_spoils_only_itself(files: Path)
         raise OverflowError("cannot add")
 
     events = md.open(f"{files}/*.root:Events")
-    run = run_on(3, {"bad": md.reduce(lambda x: 1, events.nMuon, zero=0, add=broken), "n": md.count(events.nMuon)})
+    run = run_on(
+        3, {"bad": md.reduce(lambda x: 1, events.nMuon, zero=0, add=broken), "n": md.count(events.nMuon)}
+    )
     run.wait(30)
     assert run.result(partial=True).n in (0, 600_000)

@@ -106,9 +106,9 @@ class PlotCard(Part):
             f"{escape(coverage)}</span></div>"
         )
 
-    def _set_labels(self, x: str, y: str) -> None:
+    def _set_labels(self, x: str, y: str, width: int = WIDTH - MARGIN["right"]) -> None:
         base = f"{FONT};color:{TEXT}"
-        self._x_label.value = f'<div style="{base};width:{WIDTH - 14}px;text-align:right">{escape(x)}</div>'
+        self._x_label.value = f'<div style="{base};width:{width}px;text-align:right">{escape(x)}</div>'
         self._y_label.value = (
             f'<div style="{base};writing-mode:vertical-rl;transform:rotate(180deg);height:{HEIGHT - LEGEND - 8}px;'
             f'text-align:right;white-space:nowrap;overflow:hidden">{escape(y)}</div>'
@@ -306,9 +306,10 @@ class LiveHeatmap(PlotCard):
         across = width - margin["left"] - margin["right"]
         down = height - margin["top"] - margin["bottom"]
         margin["top"] += down - whole_cells(down, len(drawing.y))
+        width += whole_cells(across, len(drawing.x)) - across
         self.figure.fig_margin = margin
-        self.figure.layout.width = f"{width - across + whole_cells(across, len(drawing.x))}px"
-        self._set_labels(drawing.x_axis.label, drawing.y_axis.label)
+        self.figure.layout.width = f"{width}px"
+        self._set_labels(drawing.x_axis.label, drawing.y_axis.label, LABEL + width - margin["right"])
 
     def _render(self) -> None:
         drawing = self._drawing

@@ -88,7 +88,7 @@ def _short(factor: int, power: int) -> str:
 
 def browser_number(value: float) -> str:
     """The text that JavaScript makes of a number: the key of a tick's label."""
-    if value == 0 or 1e-7 <= abs(value) < 1e21:
+    if value == 0 or 1e-6 <= abs(value) < 1e21:
         return np.format_float_positional(value + 0.0, trim="-")  # + 0.0: JavaScript writes -0 as 0
     return np.format_float_scientific(value, trim="-", exp_digits=1)
 

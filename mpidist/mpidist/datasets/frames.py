@@ -63,7 +63,7 @@ def _frame(packed: memoryview) -> tuple[memoryview | bytes, int]:
         raise FrameError(f"a compression frame of {length} bytes has only {len(body)}")
     try:
         out = _unpack_body(algorithm, body, size)
-    except (zlib.error, lzma.LZMAError, cramjam.DecompressionError) as error:
+    except (zlib.error, lzma.LZMAError, cramjam.DecompressionError, struct.error) as error:
         raise FrameError(f"{algorithm.decode(errors='replace')} frame: {error}") from error
     if len(out) != size:
         raise FrameError(f"a frame unpacked to {len(out)} bytes instead of {size}")

@@ -29,7 +29,7 @@ from mpidist.lazy.rules import judge
 from mpidist.lazy.slices import judge_slice
 from mpidist.lazy.text import call_method, expression
 from mpidist.lazy.tokens import leaf_token
-from mpidist.lazy.tracing import events_meta
+from mpidist.lazy.tracing import tracer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -296,7 +296,7 @@ def source(origin: Origin) -> Lazy:
     """All events of `origin`, as a lazy record array."""
     token = leaf_token(origin)
     node = leaf_node(origin, origin, Rows((token,)), user_frame(), token)
-    return Lazy(node, events_meta(origin.form))
+    return Lazy(node, tracer_of(origin.form))
 
 
 def _behaviour_names(meta: ak.Array) -> list[str]:

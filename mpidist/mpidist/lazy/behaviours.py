@@ -35,28 +35,18 @@ def restore_behaviours(behaviours: dict[Any, Any]) -> None:
     ak.behavior.update(behaviours)
 
 
-# The names that vector knows for the coordinates of one kind; one kind may be given in several ways.
-_COORDINATES = (
-    frozenset({"x", "px", "y", "py", "rho", "pt", "phi"}),
-    frozenset({"z", "pz", "theta", "eta"}),
-    frozenset({"t", "E", "e", "energy", "tau", "M", "m", "mass"}),
-)
-_AZIMUTHAL = _COORDINATES[0]
+# vector's names of coordinates. It does not accept arrays that have the same coordinate twice.
+_SPATIAL = {"x", "y", "z", "px", "py", "pz", "rho", "pt", "phi", "theta", "eta"}
+_COORDINATES = _SPATIAL | {"t", "tau", "E", "e", "energy", "M", "m", "mass"}
 
 
 def is_stored_coordinate(array: ak.Array, name: str) -> bool:
-    """Whether the attribute `name` of a vector array is just the field of that name.
+    """Whether the attribute `name` of a vector array, which has a field `name`, is just that field.
 
     vector's property gives the field then, but looks at its partner as well: ``pt`` would read ``phi``.
-    Where coordinates are stored twice (mass and energy), vector decides which it takes.
     """
     owner = next((base for base in type(array).__mro__ if name in vars(base)), object)
-    if owner.__module__.partition(".")[0] != "vector":
-        return False
-    for kind in _COORDINATES:
-        if name in kind:
-            return len(kind.intersection(array.fields)) == (2 if kind is _AZIMUTHAL else 1)
-    return False
+    return owner.__module__.partition(".")[0] == "vector" and name in _COORDINATES
 
 
 def _can_pickle(value: object) -> bool:

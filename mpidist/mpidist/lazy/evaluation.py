@@ -16,7 +16,7 @@ from mpidist.errors import LazyUsage
 from mpidist.lazy.behaviours import notebook_behaviours, restore_behaviours
 from mpidist.lazy.frames import blame
 from mpidist.lazy.node import Node, Parameter, Ref, fill, map_template, packed, references, unpacked, walk
-from mpidist.lazy.tracing import events_meta, retrace
+from mpidist.lazy.tracing import retrace, tracer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -169,7 +169,7 @@ def evaluated(nodes: Sequence[Node], parameters: Mapping[str, object], events: a
 def meta_of(node: Node) -> Any:
     """The typetracer of a node, found again from its graph."""
     assert node.origin is not None
-    return Schedule([node]).retrace(events_meta(node.origin.form))[0]
+    return Schedule([node]).retrace(tracer_of(node.origin.form))[0]
 
 
 def _step(node: Node, place: int, inputs: list[int]) -> Step:

@@ -97,6 +97,6 @@ def _is_boolean(meta: ak.Array) -> bool:
 
 
 def _shown(item: slice) -> str:
-    parts = ["" if part is None else str(part) for part in (item.start, item.stop)]
+    parts = ["" if part is None else str(plain(part)) for part in (item.start, item.stop)]
     step = "" if item.step is None else f":{item.step}"
     return f"x[{parts[0]}:{parts[1]}{step}]"

@@ -1,6 +1,6 @@
 """What a recorded step gives, found without reading anything.
 
-`trace` makes the same call on typetracers: arrays that have a type but no values. Three kinds of
+`trace` makes the same call on typetracers: arrays that have a type but no values. Two kinds of
 functions cannot do that and are asked in another way:
 
 * NumPy functions that awkward runs on rectangular arrays (``np.digitize``, ``np.interp``), and the
@@ -13,6 +13,7 @@ Such a step reads every buffer of its arguments, which `retrace` reports by touc
 
 from __future__ import annotations
 
+import operator
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,10 +29,11 @@ from mpidist.lazy.node import fill
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Traced", "emptied", "events_meta", "quiet", "retrace", "trace", "tracer_of"]
+__all__ = ["Traced", "emptied", "quiet", "retrace", "trace", "tracer_of"]
 
 
-# These look at values (is the buffer contiguous?) that their typetracer does not touch.
+# These look at values (is the buffer contiguous?) that their typetracer does not touch; neither does it
+# touch a list of booleans that is used as an index.
 _READING_MORE = (ak.count,)
 
 
@@ -49,11 +51,6 @@ class Traced:
 def tracer_of(form: ak.forms.Form) -> ak.Array:
     """A typetracer of unknown length with the given form."""
     return ak.typetracer.typetracer_from_form(form)
-
-
-def events_meta(form: ak.forms.Form) -> ak.Array:
-    """The typetracer of an origin's events."""
-    return tracer_of(form)
 
 
 def trace(
@@ -105,9 +102,9 @@ def retrace(
     `args` and `kwargs` are filled already; `metas` are the inputs among them.
     """
     if form is not None or function in _READING_MORE:
-        for meta in metas:
-            if isinstance(meta, ak.Array):
-                ak.typetracer.touch_data(meta)
+        _touch(metas)
+    elif function is operator.getitem:
+        _touch(args[1:])
     return function(*args, **kwargs) if form is None else tracer_of(form)
 
 
@@ -127,6 +124,15 @@ def emptied(meta: Any) -> Any:
     if isinstance(meta, (tuple, list)):
         return type(meta)(emptied(part) for part in meta)
     return meta
+
+
+def _touch(values: Any) -> None:
+    """Report the buffers of all typetracers in `values` as read."""
+    if isinstance(values, ak.Array):
+        ak.typetracer.touch_data(values)
+    elif isinstance(values, (tuple, list)):
+        for value in values:
+            _touch(value)
 
 
 def _trace_empty(

@@ -19,13 +19,15 @@ none (boost then puts it into the last bin).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import boost_histogram as bh
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["Binning", "binning_of", "count_slots", "kept", "slots_of"]
 
@@ -74,7 +76,7 @@ class Linear:
     """
 
     edges: NDArray[np.float64]
-    real: type[np.float32] | type[np.float64]
+    real: type[np.float32 | np.float64]
     scale: float
     offset: float
     tolerance: float
@@ -89,7 +91,9 @@ class Linear:
         """Block by block."""
         size = min(_BLOCK, len(values))
         estimates, distances = np.empty((2, size), self.real)
-        wide = np.int32 if self.real is np.float32 else np.int64  # beyond, a `real` has no digits after the point
+        wide = (
+            np.int32 if self.real is np.float32 else np.int64
+        )  # beyond, a `real` has no digits after the point
         whole, safe = np.empty(size, wide), np.empty(size, np.bool_)
         for start in range(0, len(values), _BLOCK):
             block = values[start : start + _BLOCK]
@@ -132,7 +136,7 @@ class Linear:
     def _compare(self, values: NDArray[np.float64], estimates: NDArray[Any]) -> Slots:
         """The slots of values whose estimate is near to an edge, or too large for a float."""
         edge = np.rint(np.fmax(np.fmin(estimates, self.bins + 1), 1)).astype(np.intp)
-        slots = edge - (values < self.edges[edge - 1])
+        slots: Slots = edge - (values < self.edges[edge - 1])
         lost = np.flatnonzero(np.isnan(estimates))  # nan, or the logarithm of a negative number
         slots[lost] = np.searchsorted(self.edges, values[lost], side="right")
         return slots
@@ -263,7 +267,8 @@ def _linear(edges: NDArray[np.float64], transform: str = "") -> Edges | Linear:
 def kept(axes: Sequence[Any]) -> tuple[slice, ...]:
     """The slots that axes have, as an index into an array of all slots (n+2 in each dimension)."""
     return tuple(
-        slice(0 if axis.traits.underflow else 1, len(axis) + (2 if axis.traits.overflow else 1)) for axis in axes
+        slice(0 if axis.traits.underflow else 1, len(axis) + (2 if axis.traits.overflow else 1))
+        for axis in axes
     )
 
 

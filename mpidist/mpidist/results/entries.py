@@ -8,9 +8,8 @@ is dropped.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
@@ -19,7 +18,11 @@ from numpy.typing import NDArray
 from mpidist.errors import ResultError
 from mpidist.lazy import Lazy
 from mpidist.lazy.node import Node, Ref
-from mpidist.results.protocol import ChunkContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mpidist.results.protocol import ChunkContext
 
 __all__ = ["Entries", "Weighting", "aligned", "flat", "selections"]
 

@@ -21,13 +21,15 @@ Source: S. M. Rump, T. Ogita, S. Oishi, "Accurate floating-point summation part 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["LAYOUT_LENGTH", "ExactSum", "Term", "float_terms", "integer_terms", "product", "scaled_terms"]
 
@@ -279,7 +281,8 @@ class ExactSum:
         """Which bins had finite entries only."""
         if self._infinite is None:
             return np.ones(self.bins, np.bool_)
-        return ~(self._infinite != 0).any(axis=0)
+        finite: NDArray[np.bool_] = (self._infinite == 0).all(axis=0)
+        return finite
 
     def values(self) -> Floats:
         """The float64 nearest to each sum (ties to even); inf beyond the range of float64."""
@@ -323,9 +326,9 @@ class ExactSum:
 
 
 def _propagate(limbs: Ints) -> None:
-    for lower, upper in zip(limbs, limbs[1:], strict=False):
-        upper += lower >> _BITS
-        lower &= _MASK
+    for row in range(len(limbs) - 1):
+        limbs[row + 1] += limbs[row] >> _BITS
+        limbs[row] &= _MASK
 
 
 def _rounded(limbs: Ints, exponent: int) -> Floats:
@@ -352,4 +355,5 @@ def _rounded(limbs: Ints, exponent: int) -> Floats:
     power = exponent + _BITS * top.astype(np.int64) + bits.astype(np.int64) - 64 + 11
     with np.errstate(over="ignore", under="ignore"):
         magnitude = np.ldexp(kept.astype(np.float64), power)
-    return np.where(negative, -magnitude, magnitude)
+    signed: Floats = np.where(negative, -magnitude, magnitude)
+    return signed

@@ -20,15 +20,18 @@ Between `layout` and `pack` nothing may be committed. Chunks may be prepared in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
 
-from mpidist.lazy import Lazy
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import awkward as ak
+    from numpy.typing import NDArray
+
+    from mpidist.lazy import Lazy
 
 __all__ = ["Accumulator", "ChunkContext", "Result", "Total"]
 

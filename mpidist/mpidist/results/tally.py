@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
 from mpidist import lazy
-from mpidist.lazy import Lazy
 from mpidist.results.exact import LAYOUT_LENGTH, ExactSum, Term
 from mpidist.results.protocol import ChunkContext, Total
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import awkward as ak
+
+    from mpidist.lazy import Lazy
 
 __all__ = ["Delta", "Reduction", "Shape", "State"]
 
@@ -128,8 +132,8 @@ class Reduction(ABC):
     def read(self, state: State, *, weighted: bool) -> object:
         """The value of a state, as the user gets it."""
 
-    def check_weighted(self) -> None:
-        """Raise ResultError if sample weights cannot be applied. Most results can be weighted."""
+    def check_weighted(self) -> None:  # noqa: B027 - most results have nothing to check
+        """Raise ResultError if weights of samples cannot be applied."""
 
     def accumulator(self, *, weighted: bool) -> Accumulating:
         """See `Result.accumulator`."""
@@ -220,7 +224,8 @@ class Accumulating:
 
     def payload(self) -> object | None:
         """See `Accumulator.payload`."""
-        return self._result.copy_payload(self._state.payload)
+        payload: object | None = self._result.copy_payload(self._state.payload)
+        return payload
 
     def load(self, total: Total) -> None:
         """See `Accumulator.load`."""

@@ -23,11 +23,11 @@ HORIZON = 1.0
 
 
 class Transfer(NamedTuple):
-    """`count` chunks from the end of `giver`'s queue to the end of `taker`'s."""
+    """`number` chunks from the end of `giver`'s queue to the end of `taker`'s."""
 
     giver: int
     taker: int
-    count: int
+    number: int
 
 
 def transfers(headers: Headers) -> list[Transfer]:
@@ -68,7 +68,7 @@ def _speeds(speed: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def apply_transfers(queues: list[list[int]], moves: list[Transfer]) -> None:
     """Change every rank's replica of all queues alike."""
-    for giver, taker, count in moves:
-        given = queues[giver][-count:]
-        del queues[giver][-count:]
+    for giver, taker, number in moves:
+        given = queues[giver][-number:]
+        del queues[giver][-number:]
         queues[taker].extend(given)

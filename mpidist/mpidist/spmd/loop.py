@@ -25,15 +25,15 @@ import numpy as np
 from mpidist.lazy import Evaluator, Lazy, needed_buffers, origin_of
 from mpidist.results import ChunkContext
 from mpidist.snapshot import PHASES
-from mpidist.spmd.failing import failure_of
 from mpidist.spmd.balance import apply_transfers, transfers
 from mpidist.spmd.comm import FIRST_PAUSE, LONGEST_PAUSE
 from mpidist.spmd.exchange import tree_reduce, until
+from mpidist.spmd.failing import failure_of
 from mpidist.spmd.header import PAUSE, STOP, Headers, row, words_of
 from mpidist.spmd.packing import Accumulators, Lengths, Objects, merge_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator
 
     from numpy.typing import NDArray
 
@@ -312,7 +312,7 @@ class Loop:
         except KeyboardInterrupt:
             self._words |= STOP  # the chunk stays in the queue
             return
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (kept as a failure of the chunk)
             info = self.table.info[chunk.file]
             sample = self.table.samples[chunk.sample]
             self.failures.append(

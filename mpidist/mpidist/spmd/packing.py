@@ -144,7 +144,7 @@ def merge_objects(plan: Plan) -> Any:
                 continue
             try:
                 merged[key] = plan.results[key[1]].merge_payloads(mine, theirs)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (kept and shown, see below)
                 merged[key] = BrokenPayload(f"{type(error).__name__}: {error}")
         failures = sorted(a.failures + b.failures, key=lambda failure: (failure.file, failure.start))
         return Objects(merged, failures[:MOST_FAILURES]).dumps()

@@ -195,7 +195,6 @@ def _probe_values(
     values: dict[str, object] = {}
     if reduced is not None and verdict == "done":
         objects = Objects.loads(reduced.objects) if reduced.objects else Objects()
-        with_payload = frozenset(k for k, each in loop.accumulators.by_key.items() if each.has_payload)
         _, totals = totals_of(
             restricted,
             reduced.lengths,
@@ -203,7 +202,7 @@ def _probe_values(
             reduced.sums,
             reduced.maxima,
             objects.payloads,
-            with_payload,
+            plan.payloads,
         )
         for name, result in plan.results.items():
             merged: Total | None = None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
 import pytest
 
-import mpidist.lazy as lazy
+from mpidist import lazy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEY = "{form_key}-{attribute}"
 
@@ -66,7 +68,7 @@ def make_events(length: int, seed: int) -> ak.Array:
     columns = {
         "Muon": muons,
         "Electron": particles("Momentum4D", mean=1.0),
-        "Jet": particles("Momentum4D", mean=3.0, btag=lambda n: random.random(n)),
+        "Jet": particles("Momentum4D", mean=3.0, btag=random.random),
         "MET": ak.zip({"pt": random.exponential(40.0, length), "phi": random.uniform(-np.pi, np.pi, length)}),
         "run": random.integers(1, 4, length),
         "flag": random.random(length) > 0.5,
@@ -74,6 +76,8 @@ def make_events(length: int, seed: int) -> ak.Array:
         "maybe": ak.mask(random.normal(size=length), random.random(length) > 0.3),
         "vertex": random.normal(size=(length, 3)),
         "trigger": ak.Array(list(words[random.integers(0, 3, length)])),
+        "nMuon": ak.num(muons),
+        "order": ak.argsort(muons.pt, axis=1),
         "fields": random.integers(0, 9, length),
     }
     return ak.zip(columns, depth_limit=1)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import traceback
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
 import pytest
 
-import mpidist.lazy as lazy
+from mpidist import lazy
 from mpidist.errors import ColumnNotFound, LazyUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_shows_type_and_expression(events: lazy.Lazy) -> None:
@@ -41,7 +43,7 @@ def test_shows_type_and_expression(events: lazy.Lazy) -> None:
     ],
 )
 def test_text(expression: Callable[[Any], lazy.Lazy], text: str, events: lazy.Lazy) -> None:
-    assert repr(expression(events)).partition(": ")[2] == f"{text}>"
+    assert repr(expression(events)).endswith(f": {text}>")
 
 
 def test_what_the_type_knows(events: lazy.Lazy) -> None:
@@ -94,24 +96,17 @@ def test_misspelt_columns(ask: Callable[[Any], Any], name: str, hint: str, event
 
 
 def test_errors_are_on_the_users_line(events: lazy.Lazy) -> None:
-    try:
+    with pytest.raises(ColumnNotFound) as caught:
         ak.num(events.Muon.ptt)
-    except ColumnNotFound as error:
-        mine = [
-            frame
-            for frame in traceback.extract_tb(error.__traceback__)
-            if "site-packages" not in frame.filename
-        ]
-        users = [
-            frame for frame in mine if "mpidist/lazy/" not in frame.filename or "tests" in frame.filename
-        ]
-        assert users[-1].line == "ak.num(events.Muon.ptt)"
+    lines = traceback.extract_tb(caught.value.__traceback__)
+    mine = [frame for frame in lines if frame.filename == __file__]
+    assert mine[-1].line == "ak.num(events.Muon.ptt)"
 
 
 def test_errors_of_awkward_keep_their_class(events: lazy.Lazy) -> None:
     with pytest.raises(np.exceptions.AxisError) as caught:
-        ak.sum(events.Muon.pt, axis=3)
-    assert any("while recording ak.sum" in note for note in caught.value.__notes__)
+        ak.combinations(events.Muon, 2, axis=3)
+    assert any("while recording ak.combinations" in note for note in caught.value.__notes__)
     with pytest.raises(ValueError, match="cannot broadcast"):
         _ = events.vertex + events.vertex[:, :2]
     with pytest.raises(TypeError, match="deltaR"):
@@ -141,7 +136,7 @@ def test_errors_of_awkward_keep_their_class(events: lazy.Lazy) -> None:
         (lambda x: x.__delitem__("a"), "ak.without_field"),
         (lambda x: setattr(x, "a", 1), "ak.with_field"),
         (lambda x: np.add(x, 1, out=np.zeros(3)), "x = x"),
-        (lambda x: np.add.reduce(x), "md.reduce"),
+        (np.add.reduce, "md.reduce"),
     ],
 )
 def test_misuse(misuse: Callable[[Any], Any], hint: str, events: lazy.Lazy) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
 import pytest
 
-import mpidist.lazy as lazy
+from mpidist import lazy
 from mpidist.errors import LazyUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "sum": (lambda e: ak.sum(e.run), "md.sum"),
@@ -57,6 +59,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "item": (lambda e: e[0], "x[:, 0]"),
     "last": (lambda e: e.run[-1], "x[:, -1]"),
     "slice": (lambda e: e[:100], "x.head"),
+    "slice_with_parameter": (lambda e: e[: lazy.param("n", 7)], "x.head"),
     "stride": (lambda e: e.run[::2], "x.head"),
     "ellipsis": (lambda e: e.run[..., 0], "x.head"),
     "ellipsis_deep": (lambda e: e.Muon[..., 0, 0], "x.head"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import awkward as ak
@@ -12,7 +13,7 @@ import vector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import mpidist.lazy as lazy
+from mpidist import lazy
 
 Expression = Callable[[Any], Any]
 
@@ -86,6 +87,22 @@ EXPRESSIONS: dict[str, Expression] = {
     "mask_with_item": lambda e: e.vertex[e.flag, 1],
     "jagged_mask": lambda e: e.Muon[(e.Muon.pt > 20) & e.Muon.tight].eta,
     "jagged_index": lambda e: e.Jet[ak.argmax(e.Jet.pt, axis=1, keepdims=True)].btag,
+    "stored_mask": lambda e: e.Muon[e.Muon.tight].eta,
+    "stored_mask_of_events": lambda e: e.Jet[e.flag].pt,
+    "stored_index": lambda e: e.Muon[e.order].pt,
+    "stored_counts": lambda e: ak.unflatten(ak.flatten(e.Muon.pt), e.nMuon),
+    "stored_condition": lambda e: ak.where(e.flag, e.run, e.weight),
+    "stored_condition_of_mask": lambda e: ak.mask(e.run, e.flag),
+    "stored_option": lambda e: ak.fill_none(e.maybe, 0.0),
+    "stored_floats": lambda e: ak.nan_to_none(e.weight),
+    "stored_order": lambda e: ak.argmax(e.Jet.pt, axis=1),
+    "stored_booleans": lambda e: ak.flatten(e.Muon.tight),
+    "stored_text": lambda e: e.trigger,
+    "stored_padding": lambda e: ak.pad_none(e.Muon.hits, 2),
+    "stored_flags": lambda e: ~e.flag,
+    "stored_pairs": lambda e: ak.cartesian({"a": e.Muon.hits, "b": e.Jet.btag}),
+    "count_nonzero": lambda e: ak.count_nonzero(e.Muon.tight, axis=1),
+    "nan_to_num": lambda e: ak.nan_to_num(e.weight),
     "slice_inside": lambda e: e.Jet[:, :2].pt,
     "slice_last": lambda e: e.Jet.pt[..., ::2],
     "first_of_nonempty": lambda e: e.Jet[ak.num(e.Jet) > 0][:, 0].pt,
@@ -181,8 +198,7 @@ def shown(array: ak.Array) -> str:
 
 def in_chunks(evaluate: lazy.Evaluator, array: ak.Array, cuts: list[int]) -> list[ak.Array]:
     """The outputs for the chunks between `cuts`, concatenated."""
-    edges = [0, *cuts, len(array)]
-    pieces = [evaluate(array[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    pieces = [evaluate(array[a:b]) for a, b in pairwise([0, *cuts, len(array)])]
     return [ak.concatenate(list(output)) for output in zip(*pieces, strict=True)]
 
 

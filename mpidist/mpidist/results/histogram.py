@@ -1,0 +1,329 @@
+"""Histograms: `hist(arrays..., axes...)`, and the range that is found when no axis is given."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import boost_histogram as bh
+import hist as hist_package
+import numpy as np
+
+from mpidist.errors import ResultError
+from mpidist.lazy import Lazy
+from mpidist.results.axes import (
+    AutoAxis,
+    axis_identity,
+    check_axes,
+    check_input,
+    column_for,
+    copied,
+    quantile_limits,
+    settled_axis,
+)
+from mpidist.results.binning import Binning, binning_of, count_slots, kept, slots_of
+from mpidist.results.entries import Weighting, aligned
+from mpidist.results.exact import Term, float_terms, scaled_terms
+from mpidist.results.kinds import described, kind_of, numeric, require_lazy, weighting_of
+from mpidist.results.order import key_of, number_of
+from mpidist.results.tally import SMALLEST, Delta, Reduction, Shape, State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import awkward as ak
+    from numpy.typing import NDArray
+
+    from mpidist.results.protocol import ChunkContext
+
+__all__ = ["Histogram", "RangeProbe", "hist", "stacked"]
+
+StorageName = Literal["Int64", "Double", "Weight"]
+_DEFAULT_BINS = 100
+
+
+@dataclass(frozen=True, repr=False)
+class Histogram(Reduction):
+    """A histogram with one axis for each of the first inputs. Made by `hist`."""
+
+    axes: tuple[Any, ...]
+    weighting: Weighting
+    storage: StorageName | None
+
+    def identity(self) -> Sequence[str]:
+        """Axes, weight and storage."""
+        return [*map(axis_identity, self.axes), repr(self.weighting), str(self.storage)]
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(repr(array) for array in self.inputs[: len(self.axes)])
+        axes = ", ".join(map(repr, self.axes))
+        weight = ", weighted" if self.weighting.given else ""
+        return f"hist({arrays}, {axes}{weight})"
+
+    @cached_property
+    def binnings(self) -> tuple[Binning, ...]:
+        """The rule of each axis."""
+        return tuple(binning_of(axis) for axis in self.axes)
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """The number of bins along each axis, flow bins included."""
+        return tuple(axis.extent for axis in self.axes)
+
+    def check_weighted(self) -> None:
+        """Integers cannot hold weights."""
+        if self.storage == "Int64":
+            raise ResultError(
+                f"{self!r} has storage Int64, but some samples of the data set have a weight. "
+                "Hint: leave storage out, or use hist.storage.Weight()."
+            )
+
+    def is_weighted(self, *, weighted: bool) -> bool:
+        """Whether entries have weights, of their own or of their sample."""
+        return weighted or self.weighting.given
+
+    def storage_name(self, *, weighted: bool) -> StorageName:
+        """The storage asked for, or the default: Weight with weights, else Double."""
+        if self.storage is not None:
+            return self.storage
+        return "Weight" if self.is_weighted(weighted=weighted) else "Double"
+
+    def shape(self, *, weighted: bool) -> Shape:
+        """Counts, or exact sums of weights and (for storage Weight) of their squares."""
+        if any(isinstance(axis, AutoAxis) for axis in self.axes):
+            raise ResultError(f"the range of {self!r} has not been found yet (see probe and settle)")
+        bins = math.prod(self.extent)
+        if not self.is_weighted(weighted=weighted):
+            return Shape(counts=bins)
+        return Shape(sums=(bins,) * (2 if self.storage_name(weighted=weighted) == "Weight" else 1))
+
+    def delta(self, values: Sequence[ak.Array], context: ChunkContext, *, weighted: bool) -> Delta:
+        """Bin numbers by the exact rule, then counts or exact sums."""
+        columns = [column_for(axis, array) for axis, array in zip(self.axes, values, strict=False)]
+        entries = self.weighting.entries([*columns, *values[len(columns) :]], len(columns), context)
+        if not isinstance(entries.weights, np.ndarray):
+            counts = self._own(count_slots(self.binnings, entries.columns))
+            if not self.is_weighted(weighted=weighted):
+                return Delta(counts=counts)
+            weight = 1.0 if entries.weights is None else entries.weights
+            return self._sums([scaled_terms(counts, weight), scaled_terms(counts, weight * weight)], weighted)
+        index, size = slots_of(self.binnings, entries.columns)
+        with np.errstate(over="ignore"):
+            squares = entries.weights * entries.weights
+        each = [entries.weights, squares]
+        needed = len(self.shape(weighted=weighted).sums)
+        sums = [
+            [replace(term, numbers=self._own(term.numbers)) for term in float_terms(weights, index, size)]
+            for weights in each[:needed]
+        ]
+        return self._sums(sums, weighted)
+
+    def _sums(self, terms: list[list[Term]], weighted: bool) -> Delta:  # noqa: FBT001
+        return Delta(terms=tuple(terms[: len(self.shape(weighted=weighted).sums)]))
+
+    def _own(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Of all slots those that the axes have, flat."""
+        full = slots.reshape([binning.bins + 2 for binning in self.binnings])
+        return full[kept(self.axes)].ravel()
+
+    def read(self, state: State, *, weighted: bool) -> hist_package.Hist[Any]:
+        """A new `hist.Hist`."""
+        name = self.storage_name(weighted=weighted)
+        made = hist_package.Hist(*map(copied, self.axes), storage=getattr(hist_package.storage, name)())
+        view: Any = made.view(flow=True)
+        if state.sums:
+            read: list[Any] = [exact.values().reshape(self.extent) for exact in state.sums]
+        else:
+            read = [state.counts.reshape(self.extent)] * 2
+        if name == "Weight":
+            view["value"], view["variance"] = read
+        else:
+            view[...] = read[0]
+        return made
+
+    def stack(self, values: Mapping[str, object]) -> object:
+        """One histogram with a first axis ``sample``."""
+        return stacked(values)
+
+    def probe(self) -> RangeProbe | None:
+        """The range of the axes that were not given."""
+        open_axes = [number for number, axis in enumerate(self.axes) if isinstance(axis, AutoAxis)]
+        return RangeProbe(tuple(self.inputs[number] for number in open_axes)) if open_axes else None
+
+    def settle(self, probed: object) -> Histogram:
+        """The same with an axis for each range; `probed` is the value of the probe."""
+        missing = sum(isinstance(axis, AutoAxis) for axis in self.axes)
+        ranges: list[Any] = [None] * missing if probed is None else list(probed)  # type: ignore[call-overload]
+        axes = tuple(
+            settled_axis(axis, ranges.pop(0)) if isinstance(axis, AutoAxis) else axis for axis in self.axes
+        )
+        return replace(self, axes=axes)
+
+
+def stacked(values: Mapping[str, object]) -> hist_package.Hist[Any]:
+    """Histograms with equal axes as one with a first category axis, ``sample``.
+
+    If an axis has that name already, the first axis is called ``samples``.
+    """
+    parts: list[Any] = list(values.values())
+    names = {axis.name for axis in parts[0].axes}
+    sample = hist_package.axis.StrCategory(
+        list(values), name="samples" if "sample" in names else "sample", label="sample", overflow=False
+    )
+    axes = [copied(axis) for axis in parts[0].axes]
+    made = hist_package.Hist(sample, *axes, storage=parts[0].storage_type())
+    view: Any = made.view(flow=True)
+    for number, part in enumerate(parts):
+        view[number] = part.view(flow=True)
+    return made
+
+
+@dataclass(frozen=True)
+class RangeProbe(Reduction):
+    """Finds a range that has all but about 1 % of the entries of each input.
+
+    Its value is a tuple of (low, high) for each input, or None if some input had no finite entry. Of each
+    chunk the 0.5 % and 99.5 % quantiles are taken, of all chunks the lowest and the highest: the result
+    depends on which chunks were probed, but not on which ranks did it.
+    """
+
+    def identity(self) -> Sequence[str]:
+        """Nothing but its inputs."""
+        return []
+
+    def shape(self, *, weighted: bool) -> Shape:  # noqa: ARG002
+        """For each input the number of chunks with entries, and two keys."""
+        return Shape(counts=len(self.inputs), maxima=2 * len(self.inputs))
+
+    def delta(self, values: Sequence[ak.Array], context: ChunkContext, *, weighted: bool) -> Delta:  # noqa: ARG002
+        """The quantiles of the chunk."""
+        counts = np.zeros(len(self.inputs), np.int64)
+        keys = np.full(2 * len(self.inputs), SMALLEST)
+        for number, array in enumerate(values):
+            column = aligned([array])[0]
+            limits = quantile_limits(column)
+            if limits is not None:
+                counts[number] = 1
+                low, high = (key_of(limit, column.dtype) for limit in limits)
+                keys[2 * number : 2 * number + 2] = ~low, high
+        return Delta(counts=counts, maxima=keys)
+
+    def read(self, state: State, *, weighted: bool) -> object:  # noqa: ARG002
+        """Limits as Python numbers."""
+        if not state.counts.all():
+            return None
+        limits = []
+        for number, array in enumerate(self.inputs):
+            dtype = kind_of(array).dtype or np.dtype(np.float64)
+            low, high = (int(key) for key in state.maxima[2 * number : 2 * number + 2])
+            limits.append((number_of(~low, dtype), number_of(high, dtype)))
+        return tuple(limits)
+
+
+def hist(
+    *arrays_then_axes: Any,
+    bins: int | Sequence[int] | None = None,
+    weight: Lazy | float | None = None,
+    storage: Any = None,
+) -> Histogram:
+    """A histogram of lazy arrays; its value is a `hist.Hist`.
+
+    Parameters
+    ----------
+    *arrays_then_axes
+        Lazy arrays, then an axis of `md.axis` (or hist, or boost-histogram) for each of them. Jagged arrays are
+        flattened; several arrays are broadcast against each other; entries with None are dropped.
+    bins
+        If there are no axes: the number of bins, about (100 if not given). The range is found from a first sample
+        of the events, the same on all ranks; what lies outside is in the flow bins. See `settled_axis`.
+    weight
+        A number, or an array with a value for each event or each entry.
+    storage
+        ``hist.storage.Int64()``, ``Double()`` or ``Weight()``. Default: Weight if there are weights, else Double.
+
+    Values are put into bins by the exact rule ``edge[k] <= x < edge[k+1]``, nan into overflow; entries
+    beyond an axis without flow bins are dropped. Sums of weights are exact and rounded once, so the histogram
+    has the same bits on any number of ranks.
+
+    Raises
+    ------
+    ResultError
+        For axes, storages or arrays that do not fit, on the line of the call.
+    """
+    arrays = [item for item in arrays_then_axes if isinstance(item, Lazy)]
+    axes: list[Any] = list(arrays_then_axes[len(arrays) :])
+    _check_order(arrays, arrays_then_axes)
+    for array in arrays:
+        if kind_of(array).name != "text":
+            numeric(array, "md.hist")
+    if axes and bins is not None:
+        raise ResultError("md.hist got axes and bins. Hint: bins is for a histogram without axes.")
+    if axes:
+        check_axes(axes)
+        if len(axes) != len(arrays):
+            raise ResultError(
+                f"md.hist got {len(arrays)} arrays and {len(axes)} axes. Hint: one axis for each array, in order."
+            )
+        for array, axis in zip(arrays, axes, strict=True):
+            check_input(axis, kind_of(array), described(array))
+    else:
+        axes = _auto_axes(arrays, bins)
+    inputs, weighting = weighting_of(weight, arrays, "md.hist")
+    name = _storage_name(storage)
+    if name == "Int64" and weighting.given:
+        raise ResultError(
+            "storage Int64 cannot hold weights. Hint: leave storage out, or hist.storage.Weight()."
+        )
+    return Histogram(inputs, tuple(copied(axis) for axis in axes), weighting, name)
+
+
+def _check_order(arrays: Sequence[Lazy], items: Sequence[object]) -> None:
+    if not arrays:
+        require_lazy(items[0] if items else None, "md.hist")
+    if not all(isinstance(item, Lazy) for item in items[: len(arrays)]):
+        raise ResultError(
+            "md.hist takes all arrays first, then an axis for each. Hint: md.hist(x, y, axis_x, axis_y)."
+        )
+
+
+def _auto_axes(arrays: Sequence[Lazy], bins: int | Sequence[int] | None) -> list[Any]:
+    each = (
+        [_DEFAULT_BINS if bins is None else bins] * len(arrays)
+        if bins is None or isinstance(bins, int)
+        else bins
+    )
+    if len(each) != len(arrays) or min(each) < 1:
+        raise ResultError(
+            f"bins={bins!r} for {len(arrays)} arrays. Hint: a number above 0, or one for each array."
+        )
+    axes: list[Any] = []
+    for array, number in zip(arrays, each, strict=True):
+        kind = kind_of(array)
+        if kind.name == "text":
+            raise ResultError(
+                f"{described(array)} is text, so its categories have to be named. "
+                "Hint: md.hist(array, md.axis.StrCategory(['a', 'b']))."
+            )
+        boolean = hist_package.axis.Boolean()
+        axes.append(boolean if kind.name == "bool" else AutoAxis(number, kind.name == "integer"))
+    return axes
+
+
+def _storage_name(storage: Any) -> StorageName | None:
+    if storage is None:
+        return None
+    if isinstance(storage, type) or not isinstance(storage, bh.storage.Storage):
+        raise ResultError(
+            f"storage={storage!r} is no storage. Hint: an instance, such as hist.storage.Weight()."
+        )
+    for name in ("Int64", "Double", "Weight"):
+        if isinstance(storage, getattr(bh.storage, name)):
+            return name
+    hint = (
+        "md.profile gives means in bins."
+        if "Mean" in type(storage).__name__
+        else "Int64, Double and Weight are exact on any number of ranks."
+    )
+    raise ResultError(f"storage {type(storage).__name__} is not possible in md.hist. Hint: {hint}")

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .lab import Lab, require_browser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One JupyterLab and one browser for the tests of a module; each test opens a notebook of its own."""
+    require_browser()
+    folder = tmp_path_factory.mktemp("lab")
+    with Lab(folder, environment={"MPIDIST_STATE": str(folder / "state")}) as started:
+        yield started

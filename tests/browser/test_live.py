@@ -1,0 +1,255 @@
+"""The view of a run in a real JupyterLab: it moves while a run goes on, whatever the kernel or the tab does."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .lab import Lab, Page
+
+pytestmark = pytest.mark.browser
+
+DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
+PROGRESS, STATE = ".mpidist-progress-text", ".mpidist-state"
+OUTLINE = ".mpidist-plot .bqplot .curve path.line"
+names = (f"live-{number}.ipynb" for number in itertools.count())
+
+# Each chunk sleeps, so that a run takes seconds on any machine without using any of it.
+PLAN = f"""
+import os, time
+from pathlib import Path
+import awkward as ak
+import mpidist as md
+
+for number in range(FILES):
+    link = Path(f"d{{number}}.root")
+    if not link.exists():
+        link.symlink_to({str(DIMUON)!r})
+events = md.open([f"d{{number}}.root:Events" for number in range(FILES)])
+
+def slowly(pt):
+    time.sleep(SECONDS)
+    return pt
+
+pt = md.apply(slowly, events.Muon.pt)
+results = dict(
+    pt=md.hist(pt, md.axis.Regular(60, 0, 60, label=r"muon $p_T$ [GeV]")),
+    eta_pt=md.hist(events.Muon.eta, pt, md.axis.Regular(48, -2.4, 2.4), md.axis.Regular(30, 0, 60)),
+    muons=md.count(pt),
+)
+"""
+THREADS = """
+from mpidist.plan import make_plan
+from mpidist.run import Run
+from mpidist.threadworld import ThreadWorld
+
+run = Run(make_plan(results), ThreadWorld(2))
+run
+"""
+RANKS = """
+session = md.connect(md.Local(ranks=2))
+"""
+
+
+def plan(files: int, seconds: float) -> str:
+    return PLAN.replace("FILES", str(files)).replace("SECONDS", str(seconds))
+
+
+def threads(lab: Lab, *more: str, files: int = 40, seconds: float = 0.2) -> Page:
+    """A notebook in which a run with two ranks as threads is displayed and goes on for `files * seconds / 2` at least."""
+    page = lab.open(next(names), [plan(files, seconds), THREADS, *more])
+    page.run(0)
+    page.run(1)
+    page.wait_for(lambda: page.attribute(OUTLINE, "d"), "the first plot")
+    return page
+
+
+def percent(page: Page) -> float:
+    """What the progress line says, in percent (-1 before it says anything)."""
+    words = page.text(PROGRESS)
+    return float(words.split("events, ")[1].split(" %")[0].lstrip("< ")) if "events, " in words else -1.0
+
+
+def enabled(page: Page, word: str) -> bool:
+    return bool(
+        page.script("return !document.querySelector(arguments[0]).disabled", f"button.mpidist-{word}")
+    )
+
+
+def test_plots_move_and_the_last_one_is_the_result(lab: Lab) -> None:
+    page = threads(lab, "run.wait(); print(run.receipt)", files=12)
+    early, picture = page.attribute(OUTLINE, "d"), page.elements(".mpidist-plot .bqplot")[0].screenshot_as_png
+    assert "% of" in page.text(".mpidist-coverage")
+    page.wait_for(lambda: page.attribute(OUTLINE, "d") != early, "another outline")
+    assert page.elements(".mpidist-plot .bqplot")[0].screenshot_as_png != picture
+    page.run(2)
+    page.wait_for(lambda: "1.2 M of 1.2 M events, 100 %" in page.text(PROGRESS), "all events")
+    assert "all 1.2 M events" in page.text(".mpidist-coverage")
+    assert "2,400,000" in page.text(".mpidist-values")
+    assert "1200000 of 1200000 events, 0 failed" in page.output_text(2)
+    assert not page.console()
+
+
+def test_pause_and_resume_work_while_a_cell_blocks(lab: Lab) -> None:
+    page = threads(lab, "import threading; threading.Event().wait(60)", "run.stop()")
+    page.run(2, wait=False)
+    page.wait_for(lambda: page.busy(2), "a blocking cell")
+    page.click("button.mpidist-pause")
+    page.wait_for(lambda: page.text(STATE) == "paused", "the pause")
+    assert enabled(page, "resume")
+    assert not enabled(page, "pause")
+    before = percent(page)
+    page.click("button.mpidist-resume")
+    page.wait_for(lambda: percent(page) > before, "progress after the pause")
+    assert page.busy(2)
+    page.click("button.mpidist-stop")
+    page.wait_for(lambda: page.text(STATE) == "stopped", "the stop")
+    page.interrupt()
+
+
+def test_clicking_stop_twice_is_harmless(lab: Lab) -> None:
+    page = threads(lab, "print(run.state, run.error)")
+    page.script(
+        "const stop = document.querySelector('button.mpidist-stop'); stop.click(); stop.click(); stop.click();"
+    )
+    page.wait_for(lambda: page.text(STATE) == "stopped", "the stop")
+    assert percent(page) < 100
+    assert "all" not in page.text(".mpidist-coverage")
+    assert not any(enabled(page, word) for word in ("pause", "resume", "stop"))
+    page.run(2)
+    assert page.output_text(2).strip() == "stopped None"
+
+
+def test_a_hidden_tab_gets_no_pictures_and_catches_up_at_once(lab: Lab) -> None:
+    count = "print(run._view._follower.pictures, run.snapshot.sequence)"
+    page = threads(lab, count, "run.stop()", files=100)
+    # A hidden tab runs no animation frames; that is all that the view depends on.
+    page.script(
+        "window.keptFrames = []; window.realFrame = window.requestAnimationFrame;"
+        "window.requestAnimationFrame = (callback) => { window.keptFrames.push(callback); return 1; };"
+    )
+    time.sleep(1.0)
+    page.run(2)
+    held, sequence = map(int, page.output_text(2).split())
+    time.sleep(2.0)
+    page.run(2)
+    still, later = map(int, page.output_text(2).split())
+    assert still == held
+    assert later > sequence + 3
+    shown = percent(page)
+    page.script(
+        "window.requestAnimationFrame = window.realFrame;"
+        "window.keptFrames.forEach((callback) => window.realFrame(callback));"
+    )
+    page.wait_for(lambda: percent(page) > shown, "the newest state", timeout=5)
+    page.run(3)
+
+
+def test_a_reloaded_page_goes_on(lab: Lab) -> None:
+    page = threads(lab, "run.stop()", files=100)
+    name = page.script("return panel.context.path")
+    page.script("return app.commands.execute('docmanager:save')")
+    page = lab.open(str(name))
+    page.wait_for(lambda: percent(page) > 0, "the view after the reload", timeout=30)
+    before = percent(page)
+    page.wait_for(lambda: percent(page) > before, "further progress")
+    page.run(2)
+
+
+def test_both_themes_are_readable(lab: Lab) -> None:
+    page = threads(lab, "run.wait()", files=4)
+    page.run(2)
+    page.click("button.mpidist-log")
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        page.script("return app.commands.execute('apputils:change-theme', {theme: arguments[0]})", theme)
+        page.wait_for(lambda: page.script("return document.body.dataset.jpThemeName") == theme, theme)  # noqa: B023
+        time.sleep(0.5)  # colours fade
+        for selector in (PROGRESS + " b", ".mpidist-title b", ".mpidist-coverage", ".bqplot .tick text"):
+            ratio = contrast(page, selector)
+            assert ratio > 4.5, f"{selector} has a contrast of {ratio:.1f} in {theme}"
+        assert (
+            page.script("return getComputedStyle(document.querySelector('.plotarea_background')).fillOpacity")
+            == "1"
+        )
+    page.script("return app.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+
+
+def contrast(page: Page, selector: str) -> float:
+    """The contrast of a text with the background of the notebook. Source: WCAG 2.2, "contrast ratio"."""
+    colours = page.script(
+        "const node = document.querySelector(arguments[0]); const style = getComputedStyle(node);"
+        "const ink = node instanceof SVGElement ? style.fill : style.color;"
+        "const paper = getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor;"
+        "return [ink, paper].map((text) => text.match(/[\\d.]+/g).slice(0, 3).map(Number));",
+        selector,
+    )
+    bright, dark = sorted((luminance(colour) for colour in colours), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: list[float]) -> float:
+    """Relative luminance of an sRGB colour."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+
+def test_ranks_draw_while_wait_blocks_and_interrupt_stops_them(lab: Lab) -> None:
+    again = "second = session.run(muons=results['muons']); second.wait(); print(second.state)"
+    page = lab.open(
+        next(names),
+        [
+            plan(40, 0.25),
+            RANKS,
+            "run = session.run(results); run",
+            "run.wait(); print(run.state)",
+            again,
+            "session.close()",
+        ],
+    )
+    page.run(0)
+    page.run(1)
+    page.run(2)
+    page.run(3, wait=False)
+    page.wait_for(lambda: page.attribute(OUTLINE, "d"), "the first plot")
+    early = page.attribute(OUTLINE, "d")
+    page.wait_for(lambda: page.attribute(OUTLINE, "d") != early, "another outline")
+    assert page.busy(3)
+    assert "2 ranks" in page.text(".mpidist-progress")
+    page.interrupt()
+    page.wait_for(lambda: not page.busy(3), "the end of the interrupted wait", timeout=10)
+    page.wait_for(lambda: page.text(STATE) == "stopped", "the final state")
+    assert page.output_text(3).strip() == "stopped"
+    assert 0 < percent(page) < 100
+    page.run(4)
+    assert page.output_text(4).strip() == "done"
+    page.run(5)
+
+
+
+def test_stop_button_ends_a_run_on_ranks_while_wait_blocks(lab: Lab) -> None:
+    page = lab.open(
+        next(names),
+        [
+            plan(40, 0.25),
+            RANKS,
+            "run = session.run(results); run",
+            "run.wait(); print(run.state)",
+            "session.close()",
+        ],
+    )
+    for number in range(3):
+        page.run(number)
+    page.run(3, wait=False)
+    page.wait_for(lambda: percent(page) > 0, "progress")
+    assert page.busy(3)
+    page.click("button.mpidist-stop")
+    page.wait_for(lambda: not page.busy(3), "the end of the wait", timeout=10)
+    assert page.output_text(3).strip() == "stopped"
+    page.wait_for(lambda: page.text(STATE) == "stopped", "the final state")
+    page.run(4)
