@@ -1,5 +1,68 @@
-"""mpidist: interactive, distributed analysis of particle-physics data, run over MPI."""
+"""mpidist: interactive, distributed analysis of particle-physics data, run over MPI.
+
+    import mpidist as md
+
+    session = md.connect()                                    # MPI ranks on this machine
+    events = md.open("data/*.root:Events")                    # lazy: nothing is read yet
+    muons = events.Muon[events.Muon.pt > 20]                  # recorded, checked on this line
+    run = session.run(pt=md.hist(muons.pt, bins=100))         # returns at once; display it for a live view
+    run.result().pt                                           # a plain hist.Hist
+
+`md.compute(pt=...)` does the same in this process, without MPI.
+"""
 
 from __future__ import annotations
 
+from hist import axis
+
+from . import errors
+from .checkpoint import Saved, load
+from .datasets import open
+from .export import to_root
+from .lazy import Lazy, apply, param
+from .results import count, cutflow, hist, max, mean, min, profile, reduce, sum, take
+from .run import Run
+from .session import Session, adopt, compute, connect
+from .snapshot import Results, Snapshot
+from .spmd.loop import Pace
+from .terminal import watch
+from .world import Local, orphans
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Lazy",
+    "Local",
+    "Pace",
+    "Results",
+    "Run",
+    "Saved",
+    "Session",
+    "Snapshot",
+    "adopt",
+    "apply",
+    "axis",
+    "compute",
+    "connect",
+    "count",
+    "cutflow",
+    "errors",
+    "hist",
+    "load",
+    "max",
+    "mean",
+    "min",
+    "open",
+    "orphans",
+    "param",
+    "profile",
+    "reduce",
+    "sum",
+    "take",
+    "to_root",
+    "watch",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -124,5 +124,5 @@ def make_plan(
         values[name] = known[name].checked(value)
     plan = Plan(dataset, checked, values, seed)
     for result in checked.values():  # a storage that cannot hold the samples' weights is refused here
-        result.accumulator(weighted=plan.weighted)
+        (result if result.probe() is None else result.settle(None)).accumulator(weighted=plan.weighted)
     return plan

@@ -43,11 +43,12 @@ class Part(ipywidgets.VBox):  # type: ignore[misc]  # no type information
     """
 
     children: tuple[Any, ...]
+    _follower: Follower | None = None
+    _run: Run | None = None
 
     def __init__(self, children: tuple[Any, ...] = (), **layout: str) -> None:
         super().__init__(children, layout=ipywidgets.Layout(**layout))
         self._lock = threading.RLock()
-        self._follower: Follower | None = None
         self._problem = ipywidgets.HTML()
         self._problem.layout.display = "none"
         self._problem.add_class("mpidist-problem")
@@ -55,6 +56,7 @@ class Part(ipywidgets.VBox):  # type: ignore[misc]  # no type information
     def follow(self, run: Run) -> Self:
         """Show `run` from now on, until its final snapshot. Returns the widget itself."""
         self.unfollow()
+        self._run = run
         self.attach(run)
         if run.snapshot is None:
             self.idle(run.state)
@@ -69,6 +71,17 @@ class Part(ipywidgets.VBox):  # type: ignore[misc]  # no type information
         follower, self._follower = self._follower, None
         if follower is not None:
             follower.stop()
+
+    def _repr_mimebundle_(self, **options: object) -> Any:
+        """What a notebook displays; a run that was taken up again (`run.retry()`) is followed again."""
+        if self._run is not None and self._run.state not in ENDED and not self.live:
+            self.follow(self._run)
+        return super()._repr_mimebundle_(**options)
+
+    @property
+    def live(self) -> bool:
+        """Whether further snapshots will be drawn."""
+        return self._follower is not None and self._follower.thread.is_alive()
 
     def close(self) -> None:
         """Stop following and remove the widget from all front ends."""

@@ -126,7 +126,6 @@ class Controls(Part):
     def __init__(self) -> None:
         super().__init__(flex="0 0 auto")
         self.add_class("mpidist-controls")
-        self._run: Run | None = None
         self._state = "starting"
         self._asked = ""
         self.buttons: dict[str, Any] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from mpidist.results.kinds import described, kind_of, require_lazy, weighting_of
 from mpidist.results.tally import Delta, Reduction, Shape, State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from numpy.typing import NDArray
 
     from mpidist.lazy import Lazy
@@ -86,7 +86,7 @@ class Cutflow(Reduction):
         return weighted_cuts
 
     def stack(self, values: Mapping[str, object]) -> object:
-        """One histogram with a first axis ``sample``."""
+        """One histogram with a first axis ``dataset``."""
         return stacked(values)
 
 

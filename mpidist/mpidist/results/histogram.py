@@ -144,7 +144,7 @@ class Histogram(Reduction):
         return made
 
     def stack(self, values: Mapping[str, object]) -> object:
-        """One histogram with a first axis ``sample``."""
+        """One histogram with a first axis ``dataset``."""
         return stacked(values)
 
     def probe(self) -> RangeProbe | None:
@@ -163,14 +163,14 @@ class Histogram(Reduction):
 
 
 def stacked(values: Mapping[str, object]) -> hist_package.Hist[Any]:
-    """Histograms with equal axes as one with a first category axis, ``sample``.
+    """Histograms with equal axes as one with a first category axis, ``dataset``.
 
-    If an axis has that name already, the first axis is called ``samples``.
+    If an axis has that name already, the first axis is called ``datasets``.
     """
     parts: list[Any] = list(values.values())
     names = {axis.name for axis in parts[0].axes}
     sample = hist_package.axis.StrCategory(
-        list(values), name="samples" if "sample" in names else "sample", label="sample", overflow=False
+        list(values), name="datasets" if "dataset" in names else "dataset", label="dataset", overflow=False
     )
     axes = [copied(axis) for axis in parts[0].axes]
     made = hist_package.Hist(sample, *axes, storage=parts[0].storage_type())

@@ -110,7 +110,7 @@ class Profile(Reduction):
         return made
 
     def stack(self, values: Mapping[str, object]) -> object:
-        """One histogram with a first axis ``sample``."""
+        """One histogram with a first axis ``dataset``."""
         return stacked(values)
 
 

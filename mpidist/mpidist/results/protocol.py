@@ -149,7 +149,7 @@ class Result(Protocol):
         ...
 
     def stack(self, values: Mapping[str, object]) -> object:
-        """The values of several samples as one: a histogram with a first axis ``sample``, or a dict."""
+        """The values of several samples as one: a histogram with a first axis ``dataset``, or a dict."""
         ...
 
     def probe(self) -> Result | None:

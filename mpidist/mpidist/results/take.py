@@ -80,6 +80,7 @@ def take(array: Lazy, n: int = 100) -> Take:
         If `n` is not above 0.
     """
     array = require_lazy(array, "md.take")
+    n = operator.index(n)
     if n < 1:
         raise ResultError(f"md.take cannot take n={n} rows. Hint: a number above 0.")
     check_together([array], "md.take")
