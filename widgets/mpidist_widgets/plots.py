@@ -147,7 +147,7 @@ class LiveHistogram(PlotCard):
         self._x_axis = bqplot.Axis(scale=self._x_scale, grid_lines="none", tick_style=TICK_STYLE)
         self._y_axis = bqplot.Axis(
             scale=self._y_scale,
-            orientation="vertical",
+            side="left",
             grid_lines="solid",
             grid_color=GRID,
             tick_style=TICK_STYLE,
@@ -250,9 +250,7 @@ class LiveHeatmap(PlotCard):
         self._y_scale = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
         self._colour = bqplot.ColorScale(colors=list(VIRIDIS), min=0.0, max=1.0)
         self._x_axis = bqplot.Axis(scale=self._x_scale, grid_lines="none", tick_style=TICK_STYLE)
-        self._y_axis = bqplot.Axis(
-            scale=self._y_scale, orientation="vertical", grid_lines="none", tick_style=TICK_STYLE
-        )
+        self._y_axis = bqplot.Axis(scale=self._y_scale, side="left", grid_lines="none", tick_style=TICK_STYLE)
         self._cells = bqplot.HeatMap(
             x=np.arange(2.0),
             y=np.arange(2.0),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import awkward as ak  # type: ignore[import-untyped]
+import awkward as ak
 import ipywidgets
 import numpy as np
 

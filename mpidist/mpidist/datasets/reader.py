@@ -217,6 +217,8 @@ def make_recipe(dataset: Dataset, buffers: frozenset[str], fields: frozenset[str
     if fields is not None:
         contents = [_pruned(content, buffers, fields) for content in contents]
     form = ak.forms.RecordForm(contents, names, form_key=dataset.form.form_key)
+    # awkward does not take items whose number it does not know, so the offsets above them are needed as well.
+    buffers = frozenset(buffers.union(*(_structure(content, buffers) for content in contents)))
     lists = list_sources(dataset, buffers, buffers)
     wanted = {name: dataset.buffers[name] for name in buffers if name not in lists}
     for name, source in lists.items():
@@ -237,6 +239,15 @@ def list_sources(dataset: Dataset, names: Iterable[str], needed: frozenset[str])
             counter = forms.key_of(forms.column_of(key), 0)
             out[name] = f"{counter}-data" if member is None else f"{forms.key_of(member, 0)}-offsets"
     return out
+
+
+def _structure(form: ak.forms.Form, buffers: frozenset[str]) -> set[str]:
+    """The offsets, indices and tags above (and beside) the buffers that are needed."""
+    below = set().union(*(_structure(child, buffers) for child in forms.children(form)))
+    own = {f"{form.form_key}-{attribute}" for attribute in ("offsets", "index", "tags", "mask", "data")}
+    if below or not buffers.isdisjoint(own):
+        below |= own & forms.buffers_of(form).keys()
+    return below
 
 
 def _pruned(form: ak.forms.Form, buffers: frozenset[str], fields: frozenset[str]) -> ak.forms.Form:

@@ -54,14 +54,14 @@ def scan_open(dataset: Dataset, ref: FileRef, columns: Iterable[str], file: Open
     problems: list[str] = []
     out: dict[str, ColumnInfo] = {}
     for name in columns:
-        expected = dataset.type_of(name)
         info = found.get(name)
         if info is None:
-            form = file.field(dataset.field_of[name])
+            form = file.field(dataset.field_of.get(name, name))
             if form is None or not column_type(form, name):
                 problems.append(_missing(name, file))
                 continue
             info = fresh[name] = file.column(name, form)
+        expected = dataset.type_of(name) if name in dataset.field_of else info.type  # a sample's own column
         if info.type != expected:
             problems.append(f"column {name!r} is {info.type} here, but {expected} in the dataset")
         out[name] = info

@@ -92,13 +92,32 @@ def check_input(axis: Any, kind: Kind, what: str) -> None:
 
 
 def column_for(axis: Any, array: ak.Array) -> ak.Array:
-    """The array that is filled: for text the slots of its categories (0 is none), else `array` itself."""
+    """The array that is filled: for text the slots of its categories, else `array` itself."""
     if not isinstance(axis, bh.axis.StrCategory):
         return array
-    slots: Any = 0
-    for number, category in enumerate(axis, start=1):
-        slots = slots + ak.values_astype(array == category, np.int64) * number
-    return ak.where(slots == 0, len(axis) + 1, slots)
+    categories = [str(category).encode() for category in axis]
+
+    def replace(layout: Any, **_: Any) -> Any:
+        if layout.parameter("__array__") == "string":
+            return ak.contents.NumpyArray(
+                _text_slots(layout.to_ListOffsetArray64(start_at_zero=True), categories)
+            )
+        return None
+
+    return ak.Array(ak.transform(replace, array.layout, highlevel=False))
+
+
+def _text_slots(layout: Any, categories: Sequence[bytes]) -> NDArray[np.int64]:
+    """The slot of each text: compare lengths, then letter by letter those that still agree."""
+    offsets, letters = np.asarray(layout.offsets.data), np.asarray(layout.content.data)
+    starts, lengths = offsets[:-1], np.diff(offsets)
+    slots = np.full(len(starts), len(categories) + 1, np.int64)
+    for number, category in enumerate(categories, start=1):
+        agree = np.flatnonzero(lengths == len(category))
+        for place, letter in enumerate(category):
+            agree = agree[letters[starts[agree] + place] == letter]
+        slots[agree] = number
+    return slots
 
 
 def copied(axis: Any) -> Any:
@@ -135,7 +154,7 @@ def settled_axis(auto: AutoAxis, limits: tuple[float, float] | None) -> Any:
     if auto.whole and high - low < auto.bins and abs(low) < 2**31 and abs(high) < 2**31:
         return hist.axis.Integer(int(low), int(high) + 1)
     low, high = float(max(low, -1e300)), float(min(high, 1e300))
-    if low == high:
+    if high - low <= auto.bins * 2.0**-48 * max(abs(low), abs(high)):  # float64 has no room for the bins
         half = max(0.5, abs(low) / 16)
         low, high = low - half, high + half
     elif 0 < low <= 0.2 * (high - low):

@@ -35,6 +35,7 @@ Slots = NDArray[np.intp]
 Values = NDArray[Any]
 
 _BLOCK = 32768
+_TABLE = 1024
 _TRANSFORMS: dict[str, np.ufunc] = {"log": np.log, "sqrt": np.sqrt}
 
 
@@ -275,15 +276,27 @@ def kept(axes: Sequence[Any]) -> tuple[slice, ...]:
 def slots_of(binnings: Sequence[Binning], columns: Sequence[Values]) -> tuple[Slots, int]:
     """The flat slot of each entry (C order over all dimensions), and how many flat slots there are."""
     flat = np.empty(len(columns[0]), np.intp)
-    binnings[0].fill(columns[0], flat)
+    _fill(binnings[0], columns[0], flat)
     size = binnings[0].bins + 2
     for binning, column in zip(binnings[1:], columns[1:], strict=True):
         slots = np.empty(len(column), np.intp)
-        binning.fill(column, slots)
+        _fill(binning, column, slots)
         flat *= binning.bins + 2
         flat += slots
         size *= binning.bins + 2
     return flat, size
+
+
+def _fill(binning: Binning, values: Values, slots: Slots) -> None:
+    """`Binning.fill`, through a table for integers in a small range: all of them may lie on edges."""
+    if values.dtype.kind in "iu" and len(values) > _TABLE:
+        low, high = int(values.min()), int(values.max())
+        if high - low < _TABLE and high < 2**62:
+            table = np.empty(high - low + 1, np.intp)
+            binning.fill(np.arange(low, high + 1), table)
+            np.take(table, np.subtract(values, low, dtype=np.int64), out=slots, mode="clip")
+            return
+    binning.fill(values, slots)
 
 
 def count_slots(binnings: Sequence[Binning], columns: Sequence[Values]) -> NDArray[np.int64]:

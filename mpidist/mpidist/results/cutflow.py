@@ -17,6 +17,7 @@ from mpidist.results.tally import Delta, Reduction, Shape, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from mpidist.lazy import Lazy

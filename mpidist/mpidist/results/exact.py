@@ -47,7 +47,7 @@ _EMPTY = 1 << 20  # stands for "no limb": -lowest and highest are then -_EMPTY, 
 _CARRY_AFTER = 1 << 29  # additions after which carries are propagated: limbs stay below 2**62
 _HUGE = 2.0**900  # entries above are scaled, so that the cut does not overflow
 _HUGE_SHIFT = 256
-_BLOCK = 8192  # entries: a few float64 arrays of this size stay in the cache
+_BLOCK = 16384  # entries: a few float64 arrays of this size stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,8 @@ def _terms_finite(values: Floats, largest: float, index: NDArray[np.intp] | None
     for start in range(0, values.size, block):
         rest = values[start : start + block]
         part = part_of[: rest.size]
-        while (left := _largest(rest)) > 0.0:
+        left = largest
+        while left > 0.0:
             level = (first + step - int(np.frexp(left)[1])) // step
             exponent = max(first - level * step, -1074)  # every float64 is a multiple of 2**-1074
             if exponent == -1074:
@@ -171,6 +172,7 @@ def _terms_finite(values: Floats, largest: float, index: NDArray[np.intp] | None
             if exponent == -1074:
                 break
             rest = np.subtract(rest, part, out=rest_of[: rest.size])
+            left = _largest(rest)
     return [Term(np.ldexp(sums[key], -key).astype(np.int64), key) for key in sorted(sums)]
 
 
@@ -230,7 +232,7 @@ class ExactSum:
     @staticmethod
     def rows(layout: Sequence[int]) -> int:
         """How many rows of `bins` int64 a packed sum of this layout has."""
-        lowest, highest, odd = -layout[0], layout[1], layout[2]
+        lowest, highest, odd = -int(layout[0]), int(layout[1]), int(layout[2])
         return max(0, highest - lowest + 1) + 2 * odd
 
     def pack(self, layout: Sequence[int]) -> Ints:
@@ -255,7 +257,7 @@ class ExactSum:
         limbs = len(packed) - 2 * layout[2]
         if limbs:
             other = ExactSum(self.bins)
-            other._low, other._limbs, other._added = -layout[0], packed[:limbs].copy(), 1
+            other._low, other._limbs, other._added = -int(layout[0]), packed[:limbs].copy(), 1
             other._carry()
             rows = self._rows(other._low, other._low + len(other._limbs))
             rows += other._limbs

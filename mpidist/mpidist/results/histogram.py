@@ -291,7 +291,7 @@ def _check_order(arrays: Sequence[Lazy], items: Sequence[object]) -> None:
 def _auto_axes(arrays: Sequence[Lazy], bins: int | Sequence[int] | None) -> list[Any]:
     each = (
         [_DEFAULT_BINS if bins is None else bins] * len(arrays)
-        if bins is None or isinstance(bins, int)
+        if bins is None or isinstance(bins, (int, np.integer))
         else bins
     )
     if len(each) != len(arrays) or min(each) < 1:

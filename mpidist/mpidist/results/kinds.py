@@ -121,8 +121,8 @@ def check_together(arrays: Sequence[Lazy], what: str) -> None:
         return
     joined([array._node.rows for array in arrays if array._node.rows is not None], what)
     try:
-        metas = [ak.from_regular(_numbers(array), axis=None) for array in arrays]
-        ak.broadcast_arrays(*metas, right_broadcast=False)
+        empty = [ak.from_regular(_without_events(array), axis=None) for array in arrays]
+        ak.broadcast_arrays(*empty, right_broadcast=False)
     except Exception as error:
         shown = "; ".join(described(array) for array in arrays)
         raise ResultError(
@@ -131,9 +131,10 @@ def check_together(arrays: Sequence[Lazy], what: str) -> None:
         ) from error
 
 
-def _numbers(array: Lazy) -> ak.Array:
-    meta = array._meta
-    return meta == "" if kind_of(array).name == "text" else meta
+def _without_events(array: Lazy) -> ak.Array:
+    """An array of the same type and length 0, with a number in place of text."""
+    empty = ak.Array(array._meta.layout.form.length_zero_array())
+    return empty == "" if kind_of(array).name == "text" else empty
 
 
 def weighting_of(weight: object, values: Sequence[Lazy], what: str) -> tuple[tuple[Lazy, ...], Weighting]:

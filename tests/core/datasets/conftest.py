@@ -17,9 +17,20 @@ def data() -> Path:
     return Path(__file__).parents[2] / "data"
 
 
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scan cache that only these tests see."""
+    return tmp_path_factory.mktemp("scan-cache")
+
+
 @pytest.fixture(autouse=True)
+def _own_cache(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPIDIST_CACHE", str(shared_cache))
+
+
+@pytest.fixture
 def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty scan cache for each test."""
+    """An empty scan cache for one test."""
     folder = tmp_path / "scan-cache"
     monkeypatch.setenv("MPIDIST_CACHE", str(folder))
     return folder

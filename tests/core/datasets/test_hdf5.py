@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import awkward as ak
 import h5py
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 from mpidist.datasets import Dataset, FileInfo, Reader, open
 from mpidist.errors import DamagedData, DatasetError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Load = Callable[..., tuple[Dataset, FileInfo, Reader]]
 
@@ -69,8 +73,8 @@ def test_any_chunking(load: Load, path: Path, cuts: list[int]) -> None:
     dataset, info, reader = load(path)
     buffers = frozenset(dataset.buffers)
     edges = [0, *cuts, 5]
-    pieces = [reader.read(info, a, b, buffers).tolist() for a, b in zip(edges, edges[1:], strict=False)]
-    assert sum(pieces, []) == reader.read(info, 0, 5, buffers).tolist()
+    pieces = [reader.read(info, a, b, buffers).tolist() for a, b in itertools.pairwise(edges)]
+    assert [event for piece in pieces for event in piece] == reader.read(info, 0, 5, buffers).tolist()
 
 
 def test_same_events_as_the_root_file(load: Load, data: Path, tmp_path: Path) -> None:

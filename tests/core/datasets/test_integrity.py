@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ from mpidist.datasets import Dataset, FileInfo, Reader, open, scan
 from mpidist.datasets.frames import FrameError, unpack
 from mpidist.errors import DamagedData
 from mpidist.lazy import origin_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Load = Callable[..., tuple[Dataset, FileInfo, Reader]]
 
@@ -80,7 +83,7 @@ def test_page_checksums(load: Load, data: Path, tmp_path: Path) -> None:
     _, info, reader = load(bad)
     buffers = frozenset({"nMuon@list-offsets", "Muon_pt@1-data"})
     with pytest.raises(
-        DamagedData, match="field 'Muon_pt', entries 0-1000, cannot be read .*checksum of a page"
+        DamagedData, match=r"field 'Muon_pt', entries 0-1000, cannot be read .*checksum of a page"
     ):
         reader.read(info, 0, 1000, buffers)
     assert reader.seconds["verify"] > 0

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pickle
 import shutil
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import awkward as ak
 import pytest
@@ -11,6 +11,9 @@ import pytest
 from mpidist.datasets import Dataset, FileInfo, Reader, open, scan
 from mpidist.errors import DatasetError
 from mpidist.lazy import Evaluator, needed_buffers, origin_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Load = Callable[..., tuple[Dataset, FileInfo, Reader]]
 
@@ -20,8 +23,9 @@ PT = frozenset({"nMuon@list-offsets", "Muon_pt@1-data"})
 def test_only_what_is_needed_is_read(load: Load) -> None:
     _, info, reader = load("nano_dy.root")
     events = reader.read(info, 0, 40, PT)
-    stored = sum(int(info.columns["Muon_pt"].baskets.sizes.sum()) for _ in "1")  # type: ignore[union-attr]
-    assert reader.bytes_read == stored
+    where = info.columns["Muon_pt"].baskets
+    assert where is not None
+    assert reader.bytes_read == where.sizes.sum()
     assert events.Muon.pt.layout.content.is_all_materialized
     assert not events.Muon.eta.layout.content.is_any_materialized
     assert reader.on_demand == set()
@@ -67,13 +71,14 @@ def test_offsets_alone_read_the_counter(load: Load) -> None:
 def test_unmentioned_fields_are_left_out(load: Load) -> None:
     _, info, reader = load("nano_dy.root")
     events = reader.read(info, 0, 40, PT, fields=frozenset({"charge"}))
-    assert events.Muon.fields == ["eta", "mass", "phi", "pt", "charge"]
+    assert set(events.Muon.fields) == {"eta", "mass", "phi", "pt", "charge"}
     assert len(events.Muon.deltaphi(events.Muon)) == 40
 
 
 def test_with_an_evaluator(data: Path) -> None:
     events = open(data / "nano_dy.root")
-    mass = (events.Jet[:, :1] + events.Jet[:, 1:2]).mass
+    jets = events.Jet[ak.num(events.Jet) >= 2]
+    mass = (jets[:, 0] + jets[:, 1]).mass
     dataset = origin_of([mass])
     assert isinstance(dataset, Dataset)
     buffers = needed_buffers([mass])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ import uproot
 import mpidist.datasets.ttree
 from mpidist.datasets import Dataset, FileInfo, Reader, open, scan
 from mpidist.lazy import origin_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Load = Callable[..., tuple[Dataset, FileInfo, Reader]]
 
@@ -50,6 +53,9 @@ def test_what_differs_is_named(tmp_path: Path) -> None:
     dataset = dataset_of(good, other)
     assert scan(dataset, dataset.files[1], ["eta"]).problem is None
     info = scan(dataset, dataset.files[1], ["pt", "n"])
+    assert list(scan(dataset, dataset.files[1], ["Pt"]).columns) == [
+        "Pt"
+    ]  # as the weight of a sample may need
     assert info.problem_kind == "schema"
     assert info.problem == (
         f"{other}:Events: column 'pt' is missing (there is 'Pt'); "
@@ -77,7 +83,9 @@ def test_problems(data: Path, tmp_path: Path, file: str, kind: str) -> None:
     assert info.problem_kind == kind
 
 
-def test_the_cache_spares_the_metadata(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_spares_the_metadata(
+    data: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = dataset_of(data / "nano_dy.root")
     first = scan(dataset, dataset.files[0], ["Muon_pt"])
     scan(dataset, dataset.files[0], ["Muon_eta"])

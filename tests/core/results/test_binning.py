@@ -12,7 +12,20 @@ from hypothesis import strategies as st
 
 from mpidist.results.binning import Circular, Edges, Linear, binning_of, count_slots, kept, slots_of
 
-STRANGE = [math.nan, math.inf, -math.inf, 1e300, -1e300, 0.0, -0.0, 1e-320, 2.0**31, -(2.0**31), 2.0**63, 1e16]
+STRANGE = [
+    math.nan,
+    math.inf,
+    -math.inf,
+    1e300,
+    -1e300,
+    0.0,
+    -0.0,
+    1e-320,
+    2.0**31,
+    -(2.0**31),
+    2.0**63,
+    1e16,
+]
 
 
 def slow(edges: Any, values: Any) -> list[int]:
@@ -26,13 +39,13 @@ def slots(axis: Any, values: Any) -> list[int]:
     return got
 
 
-def around(edges: Any) -> np.ndarray[Any, Any]:
+def around(edges: Any) -> Any:
     """Values on the edges, next to them, and strange ones."""
     return np.concatenate([edges, np.nextafter(edges, -np.inf), np.nextafter(edges, np.inf), STRANGE])
 
 
 @st.composite
-def columns(draw: st.DrawFn, edges: Any) -> np.ndarray[Any, Any]:
+def columns(draw: st.DrawFn, edges: Any) -> Any:
     values = np.array(draw(st.lists(st.sampled_from(list(around(edges))) | st.floats(), max_size=40)))
     kind = draw(st.sampled_from(["float64", "float32", "truncated", "int64", "int8"]))
     with np.errstate(all="ignore"):
@@ -151,3 +164,14 @@ def test_counting_in_blocks(seed: int, block: int) -> None:
     for i, k in zip(slow(np.linspace(-1, 1, 5), x), slow([-1, 0, 0.5], y), strict=True):
         expected[i, k] += 1
     assert counts.reshape(6, 4).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint8, np.uint64])
+def test_many_integers_go_through_a_table(dtype: type) -> None:
+    values: Any = np.random.default_rng(2).integers(0, 100, 5000).astype(dtype)
+    for axis in (hist.axis.Regular(10, -2, 40), hist.axis.IntCategory([7, 3]), hist.axis.Integer(5, 9)):
+        edges = binning_of(axis)
+        expected = np.empty(5000, np.intp)
+        edges.fill(values, expected)
+        assert slots(axis, values) == expected.tolist()
+    assert slots(hist.axis.Integer(0, 2), np.full(5000, 2**64 - 1, np.uint64)) == [3] * 5000

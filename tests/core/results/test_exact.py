@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_a_layout_that_is_too_small_is_refused() -> None:
 def test_integers_are_exact(dtype: type) -> None:
     random = np.random.default_rng(3)
     if dtype is np.bool_:
-        values = random.random(1000) < 0.3
+        values: Any = random.random(1000) < 0.3
     else:
         limits = np.iinfo(dtype)
         values = random.integers(limits.min, limits.max, 1000, dtype=dtype, endpoint=True)
