@@ -26,9 +26,8 @@ from .session import Session, adopt, compute, connect
 from .snapshot import Results, Snapshot
 from .spmd.loop import Pace
 from .terminal import watch
+from .version import __version__ as __version__
 from .world import Local, orphans
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Lazy",

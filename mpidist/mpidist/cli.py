@@ -18,18 +18,17 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from . import __version__
+from .batch import INCOMPLETE, NO_RANKS, execute
 from .checkpoint import load
-from .errors import MpidistError, RankDied, WorldError
+from .errors import MpidistError, WorldError
+from .version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .run import Run
-
 __all__ = ["main"]
 
-INCOMPLETE, WRONG, NO_RANKS, INTERRUPTED = 1, 2, 3, 130
+WRONG, INTERRUPTED = 2, 130
 CONTRACT = """\b
 The script is ordinary Python that opens data and names its results at top level:
 \b
@@ -119,48 +118,6 @@ def _name_line(error: MpidistError, script: Path) -> None:
         if frame.filename == str(script):
             error.add_note(f"  in {script}, line {frame.lineno}: {frame.line}")
             return
-
-
-def execute(namespace: Mapping[str, Any], *, ranks: int | None, out: Path | None, console: Console) -> int:
-    """Run `namespace["results"]`, show it, save it, call `finish`; returns the exit code."""
-    from .terminal import watch
-
-    results = namespace["results"]
-    finish = namespace.get("finish")
-    if ranks == 0:
-        from .plan import make_plan
-        from .run import Run
-        from .threadworld import ThreadWorld
-
-        return _finished(
-            watch(Run(make_plan(results), ThreadWorld(1)), console=console), finish, out, console
-        )
-    from .session import connect
-    from .world import Local
-
-    with console.status("starting MPI ranks ..."):
-        session = connect(Local() if ranks is None else Local(ranks=ranks))
-    with session:
-        console.print(f"[dim]{escape(repr(session)[1:-1])}[/]", highlight=False)
-        return _finished(watch(session.run(results), console=console), finish, out, console)
-
-
-def _finished(ended: Run, finish: Any, out: Path | None, console: Console) -> int:
-    if ended.snapshot is None or (ended.error is not None and not ended.snapshot.parts):
-        ended.result()
-    receipt = ended.receipt
-    console.print(receipt.report(), markup=False, highlight=False)
-    if out is not None:
-        ended.save(out)
-        console.print(f"saved {out}", markup=False, highlight=False)
-    if finish is not None and ended.snapshot is not None:
-        folder = Path() if out is None else out.parent
-        for path in finish(ended.snapshot.results, folder) or ():
-            console.print(f"saved {path}", markup=False, highlight=False)
-    if isinstance(ended.error, RankDied):
-        console.print(str(ended.error), style="red", markup=False)
-        return NO_RANKS
-    return 0 if receipt.complete else INCOMPLETE
 
 
 @cli.command()

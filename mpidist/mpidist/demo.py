@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from .cli import execute
+from .batch import execute
 from .errors import DatasetError
 from .lazy import overriding
 

@@ -10,8 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from . import __version__
 from .errors import MpidistError
+from .version import __version__
 from .world import Local, World, orphans
 
 if TYPE_CHECKING:

@@ -198,7 +198,6 @@ def luminance(colour: list[float]) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-
 def test_ranks_draw_while_wait_blocks_and_interrupt_stops_them(lab: Lab) -> None:
     again = "second = session.run(muons=results['muons']); second.wait(); print(second.state)"
     page = lab.open(
@@ -229,7 +228,6 @@ def test_ranks_draw_while_wait_blocks_and_interrupt_stops_them(lab: Lab) -> None
     page.run(4)
     assert page.output_text(4).strip() == "done"
     page.run(5)
-
 
 
 def test_stop_button_ends_a_run_on_ranks_while_wait_blocks(lab: Lab) -> None:

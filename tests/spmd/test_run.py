@@ -208,7 +208,7 @@ def test_a_function_that_raises_fails_its_chunks_only(files: Path) -> None:
     flag.unlink()
     run.retry()
     assert run.result().m == 200_000
-    assert run.failures == ()
+    assert not run.failures
 
 
 def test_files_that_cannot_be_used_are_named_and_can_be_retried(files: Path) -> None:
@@ -312,7 +312,9 @@ def test_work_moves_to_an_idle_rank(files: Path) -> None:
     assert done[0] < 10  # its share, had nothing moved
 
 
-def test_interrupting_the_wait_stops_the_run(files: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupting_the_wait_stops_the_run(
+    files: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     events = md.open(f"{files}/*.root:Events")
     run = run_on(2, {"n": md.count(md.apply(gate, events.Muon.pt))})
     gate.wait()

@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import mpidist
+from mpidist.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +42,7 @@ MISSING = "-"
 
 def installed() -> dict[str, str]:
     """The versions in this process, by the names of `PRECISION`; "-" for what is not installed."""
-    versions = {"Python": platform.python_version(), "mpidist": mpidist.__version__}
+    versions = {"Python": platform.python_version(), "mpidist": __version__}
     for name in PRECISION:
         if name not in versions:
             try:

@@ -1,0 +1,59 @@
+"""Named results run to their end outside a notebook: shown, saved, and handed to the script's `finish`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from .errors import RankDied
+from .plan import make_plan
+from .run import Run
+from .session import connect
+from .terminal import watch
+from .threadworld import ThreadWorld
+from .world import Local
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+__all__ = ["INCOMPLETE", "NO_RANKS", "execute"]
+
+INCOMPLETE, NO_RANKS = 1, 3
+"""Exit codes."""
+
+
+def execute(namespace: Mapping[str, Any], *, ranks: int | None, out: Path | None, console: Console) -> int:
+    """Run `namespace["results"]`, show it, save it, call `finish`; returns the exit code."""
+    results = namespace["results"]
+    finish = namespace.get("finish")
+    if ranks == 0:
+        return _finished(
+            watch(Run(make_plan(results), ThreadWorld(1)), console=console), finish, out, console
+        )
+    with console.status("starting MPI ranks ..."):
+        session = connect(Local() if ranks is None else Local(ranks=ranks))
+    with session:
+        console.print(f"[dim]{escape(repr(session)[1:-1])}[/]", highlight=False)
+        return _finished(watch(session.run(results), console=console), finish, out, console)
+
+
+def _finished(ended: Run, finish: Any, out: Path | None, console: Console) -> int:
+    if ended.snapshot is None or (ended.error is not None and not ended.snapshot.parts):
+        ended.result()
+    receipt = ended.receipt
+    console.print(receipt.report(), markup=False, highlight=False)
+    if out is not None:
+        ended.save(out)
+        console.print(f"saved {out}", markup=False, highlight=False)
+    if finish is not None and ended.snapshot is not None:
+        folder = Path() if out is None else out.parent
+        for path in finish(ended.snapshot.results, folder) or ():
+            console.print(f"saved {path}", markup=False, highlight=False)
+    if isinstance(ended.error, RankDied):
+        console.print(str(ended.error), style="red", markup=False)
+        return NO_RANKS
+    return 0 if receipt.complete else INCOMPLETE
