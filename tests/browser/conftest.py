@@ -17,3 +17,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("lab")
     with Lab(folder, environment={"MPIDIST_STATE": str(folder / "state")}) as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def _end_kernels(lab: Lab) -> Iterator[None]:
+    """No test leaves a run behind that takes the next one's time."""
+    yield
+    lab.end_kernels()

@@ -235,7 +235,7 @@ class Lab:
         if server is None:
             return
         if server.poll() is None:
-            self._end_kernels()
+            self.end_kernels()
             server.send_signal(signal.SIGTERM)
             try:
                 server.wait(15)
@@ -243,8 +243,8 @@ class Lab:
                 server.kill()
                 server.wait(5)
 
-    def _end_kernels(self) -> None:
-        """In order, so that their atexit functions run (an MPI world is taken down there)."""
+    def end_kernels(self) -> None:
+        """End all kernels in order, so that their atexit functions run (an MPI world is taken down there)."""
         try:
             for kernel in self.api("api/kernels"):
                 self.api(f"api/kernels/{kernel['id']}", method="DELETE")
@@ -378,7 +378,9 @@ class Page:
     def console(self, level: str = "SEVERE") -> list[str]:
         """What the page wrote to the browser's console at this level since the last call."""
         entries = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
-        return [str(entry["message"]) for entry in entries if entry["level"] == level]
+        messages = [str(entry["message"]) for entry in entries if entry["level"] == level]
+        # Chromium's remark when a page with an unsaved notebook is left.
+        return [message for message in messages if "beforeunload" not in message]
 
     def wait_for(self, condition: Callable[[], object], what: str, timeout: float = 30.0) -> Any:
         """Poll until `condition()` is true and return its value; else fail with what the page shows."""

@@ -82,16 +82,16 @@ def enabled(page: Page, word: str) -> bool:
 
 
 def test_plots_move_and_the_last_one_is_the_result(lab: Lab) -> None:
-    page = threads(lab, "run.wait(); print(run.receipt)", files=12)
+    page = threads(lab, "run.wait(); print(run.receipt)", files=30)
     early, picture = page.attribute(OUTLINE, "d"), page.elements(".mpidist-plot .bqplot")[0].screenshot_as_png
     assert "% of" in page.text(".mpidist-coverage")
     page.wait_for(lambda: page.attribute(OUTLINE, "d") != early, "another outline")
     assert page.elements(".mpidist-plot .bqplot")[0].screenshot_as_png != picture
     page.run(2)
-    page.wait_for(lambda: "1.2 M of 1.2 M events, 100 %" in page.text(PROGRESS), "all events")
-    assert "all 1.2 M events" in page.text(".mpidist-coverage")
-    assert "2,400,000" in page.text(".mpidist-values")
-    assert "1200000 of 1200000 events, 0 failed" in page.output_text(2)
+    page.wait_for(lambda: "3.0 M of 3.0 M events, 100 %" in page.text(PROGRESS), "all events")
+    assert "all 3.0 M events" in page.text(".mpidist-coverage")
+    assert "muons" in page.text(".mpidist-values")
+    assert "3000000 of 3000000 events, 0 failed" in page.output_text(2)
     assert not page.console()
 
 

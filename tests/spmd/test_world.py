@@ -367,3 +367,14 @@ def test_ranks_that_do_not_come_up_show_their_output(tmp_path: Path, state: Path
     with pytest.raises(WorldError, match=r"only 0 of 1 ranks are up(?s:.*)still thinking"):
         World.start(Local(ranks=1, mpiexec=_command(tmp_path, "echo still thinking; sleep 600"), timeout=3))
     assert set(state.iterdir()) == before
+
+
+def test_no_reply_is_lost_when_messages_follow_each_other_quickly(world: World) -> None:
+    """A send past ipyparallel's stream makes it miss a reply that arrives at the same moment."""
+    task = cloudpickle.dumps(lambda rank: rank.rank)
+    for number in range(60):
+        ended = threading.Event()
+        world.client[:].apply_async(int)
+        time.sleep(0.0007 * (number % 15))
+        world.submit(f"quick {number}", task, lambda _meta, _buffers: None, lambda _outcome: ended.set())
+        assert ended.wait(20)

@@ -358,7 +358,8 @@ def _bin_names(axis: Any) -> list[str]:
 
 
 def _title(axis: Any) -> str:
-    return str(getattr(axis, "label", "") or getattr(axis, "name", "") or "")
+    title = str(getattr(axis, "label", "") or getattr(axis, "name", "") or "")
+    return "" if re.fullmatch(r"Axis \d+", title) else title  # what hist calls an axis without a name
 
 
 def _unit(title: str) -> str:

@@ -89,10 +89,11 @@ class Progress(Part):
         self.bar.bar_style = style.get(state, "")
 
 
-def _line(left: str, right: str = "") -> str:
+def _line(left: str, state: str = "") -> str:
+    right = f'<span class="mpidist-state" style="color:{FAINT}">{state}</span>' if state else ""
     return (
         f'<div style="{FONT};{DIGITS};color:{TEXT};display:flex;justify-content:space-between;white-space:nowrap">'
-        f'<span>{left}</span><span class="mpidist-state" style="color:{FAINT}">{right}</span></div>'
+        f"<span>{left}</span>{right}</div>"
     )
 
 

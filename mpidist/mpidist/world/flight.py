@@ -51,7 +51,7 @@ class Flight:
         arguments = (self.run_id, self.number, task)
         for identity in identities:
             future = client.send_apply_request(
-                client._mux_socket,
+                client._mux_stream,  # not the raw socket: the stream would miss replies that arrive meanwhile
                 engine.execute,
                 arguments,
                 ident=identity,
