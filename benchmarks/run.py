@@ -23,7 +23,7 @@ import data
 import mpidist as md
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 HERE = Path(__file__).parent
 FOLDER = HERE / "data"
@@ -33,12 +33,19 @@ QUIET = md.Pace(period=3600.0)
 
 def smallest(repeat: int, **members: Callable[[], object]) -> dict[str, float]:
     """The least seconds that each member took in `repeat` rounds."""
+    return least(time.perf_counter, repeat, members)
+
+
+def least(
+    clock: Callable[[], float], repeat: int, members: Mapping[str, Callable[[], object]]
+) -> dict[str, float]:
+    """The same by a clock: wall time, or processor time of this process."""
     best = dict.fromkeys(members, float("inf"))
     for _ in range(repeat):
         for name, member in members.items():
-            began = time.perf_counter()
+            began = clock()
             member()
-            best[name] = min(best[name], time.perf_counter() - began)
+            best[name] = min(best[name], clock() - began)
     return best
 
 
@@ -51,15 +58,15 @@ def one_rank(files: list[Path], repeat: int) -> list[str]:
             flow=True
         )
         assert moved < 1e-5, (name, moved)  # boost puts single values on an edge one bin off
-    best = smallest(
-        repeat,
-        mpidist=lambda: md.compute(analysis.results(events)),
-        small=lambda: analysis.by_hand(files, data.CLUSTER),
-        large=lambda: analysis.by_hand(files, 5 * data.CLUSTER),
-    )
+    members: dict[str, Callable[[], object]] = {
+        "mpidist": lambda: md.compute(analysis.results(events)),
+        "small": lambda: analysis.by_hand(files, data.CLUSTER),
+        "large": lambda: analysis.by_hand(files, 5 * data.CLUSTER),
+    }
+    best = least(time.process_time, repeat, members)
     return [
-        f"| one rank / by hand, uproot.iterate in steps of 100 000 | {best['mpidist'] / best['small']:.2f} | at most 1.05 |",
-        f"| one rank / by hand, in steps of 500 000 | {best['mpidist'] / best['large']:.2f} | |",
+        f"| one rank / by hand in steps of 100 000, processor time | {best['mpidist'] / best['small']:.2f} | at most 1.05 |",
+        f"| one rank / by hand in steps of 500 000, processor time | {best['mpidist'] / best['large']:.2f} | at most 1.05 |",
     ]
 
 
@@ -92,8 +99,9 @@ def two_ranks(files: list[Path], repeat: int) -> list[str]:
 def first_snapshot(session: md.Session, events: Any) -> float:
     """Seconds from `session.run` to the first snapshot that holds events, as an observer sees it."""
     seen: list[float] = []
+    results = analysis.results(events)
     began = time.perf_counter()
-    run = session.run(analysis.results(events))
+    run = session.run(results)
     run.subscribe(
         lambda snapshot: (
             seen.append(time.perf_counter() - began) if snapshot.progress.events_done and not seen else None

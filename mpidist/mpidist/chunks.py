@@ -79,7 +79,7 @@ class Cost:
     seconds_per_node_and_event = 1e-8
     seconds_per_event = 6e-8
     bytes_per_second = 150e6
-    shortest, longest = 0.05, 0.2
+    shortest, longest = 0.1, 0.2
     most_bytes = 24_000_000
 
     @property

@@ -19,9 +19,10 @@ PROGRESS, STATE = ".mpidist-progress-text", ".mpidist-state"
 OUTLINE = ".mpidist-plot .bqplot .curve path.line"
 names = (f"live-{number}.ipynb" for number in itertools.count())
 
-# Each chunk sleeps, so that a run takes seconds on any machine without using any of it.
+# Each chunk sleeps, so that a run takes seconds on any machine without using any of it, and differs from the others (all
+# files are the same one), so that the shape of the plot changes too.
 PLAN = f"""
-import os, time
+import random, time
 from pathlib import Path
 import awkward as ak
 import mpidist as md
@@ -34,7 +35,7 @@ events = md.open([f"d{{number}}.root:Events" for number in range(FILES)])
 
 def slowly(pt):
     time.sleep(SECONDS)
-    return pt
+    return pt * random.uniform(0.7, 1.4)
 
 pt = md.apply(slowly, events.Muon.pt)
 results = dict(
@@ -75,6 +76,11 @@ def percent(page: Page) -> float:
     return float(words.split("events, ")[1].split(" %")[0].lstrip("< ")) if "events, " in words else -1.0
 
 
+def pixels(page: Page) -> bytes:
+    """A picture of the first plot."""
+    return bytes(page.elements(".mpidist-plot .bqplot")[0].screenshot_as_png)
+
+
 def enabled(page: Page, word: str) -> bool:
     return bool(
         page.script("return !document.querySelector(arguments[0]).disabled", f"button.mpidist-{word}")
@@ -83,10 +89,10 @@ def enabled(page: Page, word: str) -> bool:
 
 def test_plots_move_and_the_last_one_is_the_result(lab: Lab) -> None:
     page = threads(lab, "run.wait(); print(run.receipt)", files=30)
-    early, picture = page.attribute(OUTLINE, "d"), page.elements(".mpidist-plot .bqplot")[0].screenshot_as_png
+    early, picture = page.attribute(OUTLINE, "d"), pixels(page)
     assert "% of" in page.text(".mpidist-coverage")
     page.wait_for(lambda: page.attribute(OUTLINE, "d") != early, "another outline")
-    assert page.elements(".mpidist-plot .bqplot")[0].screenshot_as_png != picture
+    page.wait_for(lambda: pixels(page) != picture, "other pixels")
     page.run(2)
     page.wait_for(lambda: "3.0 M of 3.0 M events, 100 %" in page.text(PROGRESS), "all events")
     assert "all 3.0 M events" in page.text(".mpidist-coverage")

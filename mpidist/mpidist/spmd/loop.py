@@ -164,7 +164,7 @@ class Loop:
                     self._end()
                     return verdict, reduced
                 ending = None if verdict == "go" else verdict
-            elif ending is None and self._may_work():
+            elif ending is None and self._may_work() and not self._first(flight):
                 self._work(flight)
             else:
                 self._rest()
@@ -182,11 +182,15 @@ class Loop:
         self.elapsed = time.perf_counter() - self._began
 
     def _landed(self, flight: Flight) -> tuple[Verdict, Reduced | None]:
-        self._last = time.perf_counter()
-        self._flight_seconds = self._last - flight.began
+        self._last = flight.began
+        self._flight_seconds = time.perf_counter() - flight.began
         self._cost = flight.cost
         assert flight.outcome is not None
         return flight.outcome
+
+    def _first(self, flight: Flight | None) -> bool:
+        """Whether the first exchange is under way: waiting for it, once, halves the time to the first snapshot."""
+        return flight is not None and self.sequence == 1
 
     def _rest(self) -> None:
         began = time.perf_counter()
