@@ -59,7 +59,9 @@ class ColumnNotFound(MpidistError, AttributeError, KeyError):
             hint = f"There are: {shown}."
         else:
             hint = "It has no fields at all."
-        return cls(f"no column {name!r} in {where}. Hint: {hint}")
+        error = cls(f"no column {name!r} in {where}. Hint: {hint}")
+        error.name = name
+        return error
 
     def __str__(self) -> str:
         # KeyError would show the repr of the message.

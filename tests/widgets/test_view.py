@@ -158,7 +158,7 @@ def test_the_log_switch_draws_powers_of_ten(run: Run) -> None:
     values = run.result().pt.values()
     card.log_scale.value = True
     outline, _ = card._lines[0]
-    assert_allclose(outline.y[:-1], np.log10(np.maximum(values, 0.5)))
+    assert_allclose(outline.y[:-1], np.log10(np.maximum(values, 0.5)))  # the first bins are empty
     assert card._y_axis.tick_labels["2"] == "100"
     assert card._y_scale.max > np.log10(values.max())
     card.log_scale.value = False

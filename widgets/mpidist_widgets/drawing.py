@@ -8,7 +8,7 @@ axis is logarithmic, and 0, 1, 2, ... for categories.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -91,11 +91,15 @@ def _closed(
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Span:
-    """What a value axis must show: the lowest and highest point with errors, and the smallest above zero."""
+    """What a value axis must show: the lowest and highest point with errors, and the smallest value above zero.
+
+    `gaps`: some bins are empty, so that an outline goes down to the axis.
+    """
 
     low: float
     high: float
     positive: float
+    gaps: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -135,8 +139,8 @@ class Cells:
     note: str
 
     def span(self, name: str) -> Span:
-        """The extent of one series."""
-        return _span(self.values[name].reshape(-1), np.zeros(1), profile=False)
+        """The extent of one series; empty cells have the lowest colour, so they are no gaps."""
+        return replace(_span(self.values[name].reshape(-1), np.zeros(1), profile=False), gaps=False)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -300,17 +304,18 @@ def _span(values: NDArray[np.float64], errors: NDArray[np.float64], *, profile: 
     if high <= low:
         high = low + 1.0
     above = seen[seen > 0]
-    return Span(low, high, float(above.min()) if above.size else 1.0)
+    return Span(low, high, float(above.min()) if above.size else 1.0, bool((seen <= 0).any()))
 
 
 def log_floor(span: Span) -> float:
-    """log10 of where a logarithmic value axis begins: half an entry for counts, below the smallest bin for weights.
+    """log10 of where a logarithmic value axis begins: below the smallest bin; with gaps at half an entry or lower.
 
     At most eight decades below the top, so that one tiny weight cannot flatten the picture.
     """
-    if span.positive >= 1.0:
-        return float(np.log10(0.5))
-    return float(max(np.floor(np.log10(span.positive)), np.log10(max(span.high, span.positive)) - 8))
+    floor = np.log10(span.positive / 2)
+    if span.gaps:
+        floor = min(floor, np.log10(0.5))
+    return float(max(floor, np.log10(max(span.high, span.positive)) - 8))
 
 
 def draw_axis(axis: Any) -> AxisDrawing:

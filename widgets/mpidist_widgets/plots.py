@@ -122,8 +122,7 @@ class PlotCard(Part):
         low, high, floor = self._limits
         if self.log_scale.value:
             wanted = log_floor(span)
-            # Early pictures of weighted data have no small bins yet: the floor only sinks.
-            floor = wanted if floor is None or self._settled else min(floor, wanted)
+            floor = wanted if floor is None else -grown(-floor, -wanted, settle=self._settled)
             top = float(np.log10(max(span.high, 10**floor * 10)))
             high = grown(high, floor + (top - floor) * 1.06, settle=self._settled)
             self._limits = (low, high, floor)
@@ -303,7 +302,7 @@ class LiveHeatmap(PlotCard):
         margin = dict(MARGIN)
         across = width - margin["left"] - margin["right"]
         down = height - margin["top"] - margin["bottom"]
-        margin["top"] += down - whole_cells(down, len(drawing.y))
+        margin["top"] += down - whole_cells(down, len(drawing.y), spare=margin["top"] - 2)
         width += whole_cells(across, len(drawing.x)) - across
         self.figure.fig_margin = margin
         self.figure.layout.width = f"{width}px"
@@ -333,13 +332,17 @@ class LiveHeatmap(PlotCard):
         self._set_note("; ".join(filter(None, [flow, drawing.note])))
 
 
-def whole_cells(pixels: int, cells: int) -> int:
-    """The largest size up to `pixels` that gives each cell a whole number of pixels, if that costs under a sixth.
+def whole_cells(pixels: int, cells: int, spare: int = 0) -> int:
+    """The size nearest to `pixels` that gives each cell a whole number of pixels, if it costs under a sixth.
 
-    Cells that end between two pixels are painted with soft edges, which shows as a faint grid.
+    At most `spare` more than `pixels`. Cells that end between two pixels are painted with soft edges, which shows
+    as a faint grid.
     """
-    size = pixels // cells * cells
-    return size if size > pixels * 5 / 6 else pixels
+    larger = -(-pixels // cells) * cells
+    if larger <= pixels + spare:
+        return larger
+    smaller = pixels // cells * cells
+    return smaller if smaller > pixels * 5 / 6 else pixels
 
 
 def _figure(axes: list[Any], width: int, margin: dict[str, int]) -> Any:

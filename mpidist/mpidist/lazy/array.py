@@ -17,13 +17,13 @@ import awkward as ak
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from mpidist.errors import ColumnNotFound, LazyUsage
+from mpidist.errors import ColumnNotFound, LazyUsage, near_names
 from mpidist.lazy.behaviours import is_stored_coordinate
 from mpidist.lazy.calls import Call
 from mpidist.lazy.evaluation import evaluated, meta_of
 from mpidist.lazy.frames import user_frame
 from mpidist.lazy.node import Node, Origin, leaf_node
-from mpidist.lazy.recording import Recorded, record
+from mpidist.lazy.recording import Recorded, record, why_missing
 from mpidist.lazy.rows import Rows
 from mpidist.lazy.rules import judge
 from mpidist.lazy.slices import judge_slice
@@ -215,7 +215,10 @@ class Lazy(Operators):
         if name in meta.fields and (found is None or is_stored_coordinate(meta, name)):
             return self[name]
         if found is None:
-            names = [*meta.fields, *_behaviour_names(meta)]
+            if reason := why_missing(self._node.origin, expression(self._node), name):
+                raise ColumnNotFound(reason)
+            behaviours = _behaviour_names(meta)
+            names = [*meta.fields, *behaviours] if near_names(name, behaviours) else meta.fields
             raise ColumnNotFound.near(name, names, expression(self._node))
         if found is inspect.getattr_static(ak.Array, name, None):
             if name in _FROM_TYPE:

@@ -60,6 +60,10 @@ class Origin(Protocol):
     @property
     def name(self) -> str: ...
 
+    def why_missing(self, path: str) -> str | None:
+        """Why there is no field `path` ("Muon.pt"), if more is known than that there is none."""
+        ...
+
     def head(self, n: int) -> ak.Array:
         """The first `n` events (fewer if there are fewer), columns read when they are touched."""
         ...

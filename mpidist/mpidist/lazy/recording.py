@@ -9,12 +9,13 @@ own line.
 from __future__ import annotations
 
 import operator
+import re
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
 
-from mpidist.errors import LazyUsage, MpidistError
+from mpidist.errors import ColumnNotFound, LazyUsage, MpidistError
 from mpidist.lazy.calls import Call, Operand, Verdict, function_name
 from mpidist.lazy.frames import user_frame
 from mpidist.lazy.node import Node, Origin, Ref, fill, map_template
@@ -26,7 +27,7 @@ from mpidist.lazy.tracing import Traced, trace
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Recorded", "common_origin", "record"]
+__all__ = ["Recorded", "common_origin", "record", "why_missing"]
 
 
 class Recorded:
@@ -93,6 +94,10 @@ def record(
             traced = tracer(template, keywords, metas)
         else:
             traced = trace(function, template, keywords, metas, lambda: expression(inputs[0]))
+    except ColumnNotFound as error:
+        if reason := why_missing(origin, expression(inputs[0]), error.name):
+            raise ColumnNotFound(reason) from error
+        raise
     except MpidistError:
         raise
     except Exception as error:
@@ -115,6 +120,14 @@ def record(
         form=traced.form,
     )
     return _wrapped(type(lazies[0]), name, node, traced.meta)
+
+
+def why_missing(origin: Origin | None, where: str, name: str | None) -> str | None:
+    """What the data set knows of a field that is not there: it may be in some samples, or not readable."""
+    path = re.match(r"events((?:\.\w+)*)", where)
+    if origin is None or path is None or name is None:
+        return None
+    return origin.why_missing(f"{path[1]}.{name}".lstrip("."))
 
 
 def common_origin(nodes: Sequence[Node]) -> Origin | None:

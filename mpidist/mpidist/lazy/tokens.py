@@ -21,6 +21,7 @@ import awkward as ak
 import cloudpickle
 import numpy as np
 
+from mpidist.errors import LazyUsage
 from mpidist.lazy.node import Node, Parameter, Ref, walk
 
 if TYPE_CHECKING:
@@ -136,10 +137,21 @@ def _object_name(function: Any, *, fresh: bool) -> tuple[bytes, bool]:
         except (KeyError, TypeError):  # not yet known, or an object that cannot be a weak key
             pass
     imported = _import_name(function)
-    named = (imported.encode(), True) if imported else (b"pickle:" + cloudpickle.dumps(function), False)
+    named = (imported.encode(), True) if imported else (b"pickle:" + _pickled(function), False)
     with contextlib.suppress(TypeError):
         _names[function] = named
     return named
+
+
+def _pickled(value: Any) -> bytes:
+    try:
+        return cloudpickle.dumps(value)  # type: ignore[no-any-return]
+    except Exception as error:
+        name = getattr(value, "__qualname__", None) or f"an object of class {type(value).__name__}"
+        raise LazyUsage(
+            f"{name} cannot be sent to ranks: {error}. Hint: it refers to something that lives in this process only, "
+            "such as an open file, a lock or a session; make that inside the function."
+        ) from error
 
 
 def _import_name(function: Any) -> str | None:
