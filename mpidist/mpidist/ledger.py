@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from .chunks import Chunk
@@ -39,11 +37,15 @@ def unpack_bits(words: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Table:
-    """The files as scanned and the chunks cut from them; the same on every rank and in the kernel."""
+    """The files as scanned and the chunks cut from them; the same on every rank and in the kernel.
+
+    `unscanned` is the number of files that a stop came before.
+    """
 
     files: tuple[FileInfo, ...]
     chunks: tuple[Chunk, ...]
     samples: tuple[str, ...]
+    unscanned: int = 0
 
     @cached_property
     def events(self) -> NDArray[np.int64]:
@@ -119,15 +121,18 @@ class Ledger:
 class Receipt:
     """What a result contains: the proof that nothing is missing, or the list of what is.
 
-    `events_total` counts the files that could be opened; `files_failed` are those whose number of events is unknown.
+    `events_total` counts the files that could be opened. How many events the others have is not known: `files_failed`
+    could not be used, `files_unscanned` had not been looked at when the run was stopped.
     """
 
     events_done: int
     events_total: int
     chunks_done: int
+    chunks_failed: int
     chunks_total: int
     files_total: int
     files_failed: int
+    files_unscanned: int
     failures: tuple[Failure, ...]
     state: str
     seconds: float
@@ -136,30 +141,29 @@ class Receipt:
     @property
     def complete(self) -> bool:
         """Whether every event of every file is in the results."""
-        return self.events_done == self.events_total and not self.files_failed
+        return self.events_done == self.events_total and not self.files_failed and not self.files_unscanned
 
     @property
     def failed(self) -> int:
-        """Number of failed chunks and files."""
-        return len(self.failures)
+        """Number of failed chunks and files; `failures` describes the first thousand."""
+        return self.chunks_failed + self.files_failed
 
     def __str__(self) -> str:
         text = f"{self.events_done} of {self.events_total} events, {self.failed} failed"
         if self.files_failed:
             text += f" ({self.files_failed} of {self.files_total} files could not be used: their events are unknown)"
-        left = self.chunks_total - self.chunks_done - (self.failed - self.files_failed)
+        if self.files_unscanned:
+            text += f", {self.files_unscanned} of {self.files_total} files not looked at ({self.state})"
+        left = self.chunks_total - self.chunks_done - self.chunks_failed
         if left > 0:
             text += f", {left} of {self.chunks_total} chunks not reached ({self.state})"
         return f"{text}; {self.seconds:.2f} s on {self.ranks} rank{'s' if self.ranks != 1 else ''}"
 
     def report(self, most: int = 20) -> str:
         """The receipt and the failures, at most `most` of them in full."""
-        return "\n".join([str(self), *failure_lines(self.failures, most)])
-
-
-def failure_lines(failures: Sequence[Failure], most: int) -> list[str]:
-    """The failures as text; beyond `most` only their number."""
-    lines = [str(failure) for failure in failures[:most]]
-    if len(failures) > most:
-        lines.append(f"... and {len(failures) - most} more (run.failures has them all)")
-    return lines
+        lines = [str(self), *map(str, self.failures[:most])]
+        shown = min(most, len(self.failures))
+        if self.failed > shown:
+            more = " (see run.failures)" if len(self.failures) > shown else ""
+            lines.append(f"... and {self.failed - shown} more{more}")
+        return "\n".join(lines)

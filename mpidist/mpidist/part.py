@@ -103,21 +103,24 @@ class Part:
             plan,
         )
 
+    @property
+    def idle(self) -> bool:
+        """Whether no chunk was done: then it can be forgotten, and its task given again."""
+        return self.state is None or not self.state.ledger.done.any()
+
     def remainder(self) -> Lease:
-        """What this part lacks: files that could not be used or gave nothing, and single chunks of the others."""
+        """What this part lacks: files of which nothing was done, and single chunks of the others."""
+        everything = Lease(frozenset(ref.index for ref in self.task.plan.dataset.files), frozenset())
+        lease = self.task.lease or everything
         if self.state is None or self.table is None:
-            refs = self.task.plan.dataset.files
-            lease = self.task.lease
-            return Lease(frozenset(ref.index for ref in refs), frozenset()) if lease is None else lease
-        done_files = {chunk.file for chunk in self.table.chunks if self.state.ledger.done[chunk.index]}
+            return lease
+        usable = {info.ref.index for info in self.table.files if info.problem is None}
         missing = self.state.ledger.missing
-        scanned = {info.ref.index for info in self.table.files}
-        unknown = {
-            ref.index
-            for ref in self.task.plan.dataset.files
-            if ref.index not in scanned and (self.task.lease is None or self.task.lease.needs(ref))
-        }
-        problems = {info.ref.index for info in self.table.problems}
-        whole = {chunk.file for chunk in missing if chunk.file not in done_files and self.task.lease is None}
-        single = frozenset((chunk.file, chunk.start) for chunk in missing if chunk.file not in whole)
-        return Lease(frozenset(whole | problems | unknown), single)
+        done = {chunk.file for chunk in self.table.chunks if self.state.ledger.done[chunk.index]}
+        # Never a whole file of which an earlier part, or this one, has done something: it would be counted twice.
+        whole = {file for file in lease.files if file not in usable} | (
+            lease.files & {chunk.file for chunk in missing} - done
+        )
+        single = {Lease.place(chunk) for chunk in missing if chunk.file not in whole}
+        unusable = {place for place in lease.chunks if place[0] not in usable}
+        return Lease(frozenset(whole), frozenset(single | unusable))

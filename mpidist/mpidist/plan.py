@@ -64,10 +64,12 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Identifies data schema, results and parameter values; equal plans have equal digests."""
+        """Identifies files, schema, weights, results and parameter values; equal plans have equal digests."""
         state = hashlib.blake2b(digest_size=16)
         state.update(f"{self.dataset.digest}\0{self.seed}".encode())
-        for name, result in self.results.items():
+        for sample in self.dataset.samples:
+            state.update(f"\0{_weight_digest(sample.weight)}".encode())
+        for name, result in sorted(self.results.items()):
             state.update(f"\0{name}\0{result.digest}".encode())
         for name, value in sorted(self.parameters.items()):
             state.update(f"\0{name}={value!r}".encode())
@@ -85,6 +87,12 @@ class Plan:
             for name, result in self.results.items()
         }
         return replace(self, results=results)
+
+
+def _weight_digest(weight: float | lazy.Lazy | None) -> str:
+    if isinstance(weight, lazy.Lazy):
+        return lazy.digest(weight)
+    return "" if weight is None else repr(float(weight))
 
 
 def make_plan(
@@ -115,7 +123,8 @@ def make_plan(
         msg = "no result reads any data"
         raise ResultError(msg)
     dataset = cast("Dataset", lazy.origin_of(arrays))
-    known = lazy.parameters_of(arrays)
+    weights = [each.weight for each in dataset.samples if isinstance(each.weight, lazy.Lazy)]
+    known = lazy.parameters_of([*arrays, *weights])
     values = {name: param.value for name, param in known.items()}
     for name, value in (parameters or {}).items():
         if name not in known:

@@ -231,11 +231,13 @@ class Run:
             self._world = getattr(world, "world", world) or self._world
             part = self._parts[-1]
             self._error = None
-            if part.state is None:
+            if part.idle:
                 self._parts.pop()
+                self._launch(part.task)
             else:
+                assert part.state is not None
                 part.state = replace(part.state, moved=True)
-            self._launch(Start(self.plan, self._pace, part.remainder(), part.probed or None))
+                self._launch(Start(self.plan, self._pace, part.remainder(), part.probed or None))
         return self
 
     def _launch(self, task: Start | Resume) -> None:
@@ -282,7 +284,7 @@ class Run:
                 if kind == "end":
                     self._end(part, content)
                     return
-                if content["kind"] == "state" and number != newest:
+                if content["kind"] == "state" and number != newest and not content["failures"]:
                     continue
                 try:
                     part.receive(content, buffers)

@@ -251,15 +251,16 @@ class Snapshot:
     def receipt(self) -> Receipt:
         """What the results contain, and what they lack."""
         progress = self.progress
-        problems = [len(part.ledger.table.problems) for part in self.parts if not part.moved]
-        files = {info.ref.index for part in self.parts for info in part.ledger.table.files}
+        tables = [part.ledger.table for part in self.parts if not part.moved]
         return Receipt(
             progress.events_done,
             progress.events_total,
             progress.chunks_done,
+            sum(int(part.ledger.failed.sum()) for part in self.parts if not part.moved),
             progress.chunks_total,
-            len(files),
-            sum(problems),
+            len(self.parts[-1].plan.dataset.files) if self.parts else 0,
+            sum(len(table.problems) for table in tables),
+            sum(table.unscanned for table in tables),
             self.failures,
             self.state,
             self.seconds,

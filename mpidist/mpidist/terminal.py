@@ -125,10 +125,10 @@ def render(snapshot: Snapshot) -> RenderableType:
 def _ranks(ranks: tuple[RankStatus, ...], most: int = 8) -> Text:
     text = Text()
     for status in ranks[:most]:
-        worked = sum(status.seconds.values()) or 1.0
-        waiting = status.seconds.get("wait", 0.0) / worked
+        total = sum(status.seconds.values())
+        busy = 1 - status.seconds.get("wait", 0.0) / total if total else 0.0
         text.append(f"rank {status.rank}: {quantity(status.events)} events, ", style="dim")
-        text.append(f"{1 - waiting:.0%} busy   ", style="dim")
+        text.append(f"{busy:.0%} busy   ", style="dim")
     if len(ranks) > most:
         text.append(f"and {len(ranks) - most} more ranks", style="dim")
     return text

@@ -125,13 +125,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[
 
 
 def colour_bar(ticks: Sequence[Tick], low: float, high: float, height: int) -> str:
-    """A vertical colour scale with its ticks, `height` pixels high."""
+    """A vertical colour scale with its ticks, `height` pixels high (no text beyond its upper end)."""
     gradient = ", ".join(VIRIDIS)
     marks = "".join(
         f'<div style="position:absolute;left:14px;bottom:{height * (tick.position - low) / (high - low) - 8:.1f}px">'
         f'<span style="display:inline-block;width:4px;border-top:1px solid {FAINT};vertical-align:middle"></span> '
         f"{escape(tick.text)}</div>"
         for tick in ticks
+        if (high - tick.position) / (high - low) * height > 6
     )
     return (
         f'<div class="mpidist-colours" style="position:relative;height:{height}px;{FONT};font-size:11px;{DIGITS};'

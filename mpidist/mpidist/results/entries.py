@@ -148,9 +148,28 @@ def aligned(arrays: Sequence[ak.Array]) -> list[Column]:
     plain = [column for column in columns if column is not None]
     if len(plain) == len(arrays):
         return plain
+    if _same_lists(arrays):
+        return [flat(array) for array in arrays]
     # Rows are matched from the left, never stretched: a regular array is a jagged one that happens to be regular.
     jagged = [ak.from_regular(array, axis=None) for array in arrays]
     return [flat(array) for array in ak.broadcast_arrays(*jagged, right_broadcast=False)]
+
+
+def _same_lists(arrays: Sequence[ak.Array]) -> bool:
+    """Whether all are lists of plain numbers with the same numbers of items: then nothing has to be broadcast."""
+    first: NDArray[np.int64] | None = None
+    for array in arrays:
+        layout = array.layout
+        if layout.is_indexed and not layout.is_option:
+            layout = layout.project()
+        if not layout.is_list or layout.purelist_depth != 2 or layout.purelist_isregular or layout.content.is_option:
+            return False
+        counts = np.diff(layout.to_ListOffsetArray64(start_at_zero=False).offsets.data)
+        if first is None:
+            first = counts
+        elif not np.array_equal(first, counts):
+            return False
+    return True
 
 
 def _plain(array: ak.Array) -> Column | None:

@@ -76,8 +76,9 @@ class Reduced:
     sums: NDArray[np.int64]
     maxima: NDArray[np.int64]
     objects: bytes | None
-    """Pickled `Objects`: failures, and payloads if `has_payloads`; None if nothing travelled this time."""
+    """Pickled `Objects`: failures and payloads, as far as they travelled this time; None if neither did."""
     has_payloads: bool
+    has_failures: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +140,21 @@ class Loop:
         self._frozen = False
         self._held: list[Prepared] = []
         self._verdict: Verdict = "go"
+        self._wanted = True
         self._words = 0
         self._failures_sent = 0
         self._flight_seconds = 0.0
         self._cost = 0.0
 
-    def run(self, rank: Rank, publish: Callable[[Reduced], None]) -> tuple[Verdict, Reduced | None]:
+    def run(
+        self, rank: Rank, publish: Callable[[Reduced], None], *, work: bool = True
+    ) -> tuple[Verdict, Reduced | None]:
         """Collective. Work until every chunk is done or a control word comes.
 
-        Returns how it ended, and on rank 0 the last state; `publish` gets each state on rank 0.
+        Returns how it ended, and on rank 0 the last state; `publish` gets each state on rank 0. Without `work` (the same
+        on all ranks) it has been stopped before it began.
         """
-        self._begin(rank)
+        self._begin(rank, work=work)
         ending: Verdict | None = None
         flight: Flight | None = None
         while True:
@@ -169,11 +174,12 @@ class Loop:
             else:
                 self._rest()
 
-    def _begin(self, rank: Rank) -> None:
+    def _begin(self, rank: Rank, *, work: bool) -> None:
         self.rank = rank
         self.queue = self.queues[rank.rank]
         self._verdict = "go"
-        self._words = 0
+        self._wanted = work
+        self._words = 0 if work else STOP
         self._last = time.perf_counter()
         self._began = self._last - self.elapsed
         self._pause = FIRST_PAUSE
@@ -226,8 +232,9 @@ class Loop:
         with_payloads = self.accumulators.has_payloads and (
             last or headers.total("object_bytes") <= self.pace.most_object_bytes
         )
-        with_failures = headers.total("failures") != self._failures_sent
-        self._failures_sent = headers.total("failures")
+        failures = headers.total("failures")
+        with_failures = failures != self._failures_sent or (last and failures > 0)
+        self._failures_sent = failures
 
         adding, comparing = comm.reduce(sums, "sum"), comm.reduce(maxima, "max")
         added = yield from until(adding)
@@ -250,6 +257,7 @@ class Loop:
             maximum,
             merged,
             with_payloads,
+            with_failures,
         )
         return verdict, reduced
 
@@ -279,7 +287,7 @@ class Loop:
     def _agree(self, headers: Headers) -> Verdict:
         """What all ranks do next, from what all ranks know."""
         self._limit = None
-        if headers.total("left") == 0:
+        if headers.total("left") == 0 and self._wanted:
             self._verdict = "done"
         elif headers.words & STOP:
             self._verdict = "stopped"

@@ -46,18 +46,47 @@ Message = tuple[dict[str, Any], list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A part of the work: whole files, by number, and single chunks of other files, by (file, start)."""
+    """A part of the work: whole files, by number, and single chunks of other files, by (file, start, stop)."""
 
     files: frozenset[int]
-    chunks: frozenset[tuple[int, int]]
+    chunks: frozenset[tuple[int, int, int]]
+
+    @staticmethod
+    def place(chunk: Chunk) -> tuple[int, int, int]:
+        """How `chunks` names a chunk."""
+        return chunk.file, chunk.start, chunk.stop
 
     def holds(self, chunk: Chunk) -> bool:
         """Whether the chunk is in this lease."""
-        return chunk.file in self.files or (chunk.file, chunk.start) in self.chunks
+        return chunk.file in self.files or self.place(chunk) in self.chunks
 
     def needs(self, ref: FileRef) -> bool:
         """Whether some of the file is."""
-        return ref.index in self.files or any(file == ref.index for file, _ in self.chunks)
+        return ref.index in self.files or any(file == ref.index for file, _, _ in self.chunks)
+
+    def table(self, full: Table) -> Table:
+        """What `full` has of this lease.
+
+        A file of which some chunks are in the results already, and which now is cut otherwise, has become another file:
+        that is a problem of it, and none of its chunks are held.
+        """
+        cut_now = {self.place(chunk) for chunk in full.chunks}
+        changed = {place[0]: place for place in sorted(self.chunks - cut_now, reverse=True)}
+        files = tuple(
+            replace(info, problem=_changed(info, changed[info.ref.index]), problem_kind="schema")
+            if info.ref.index in changed and info.problem is None
+            else info
+            for info in full.files
+        )
+        held = _restricted(full, lambda chunk: self.holds(chunk) and chunk.file not in changed)
+        return replace(held, files=files)
+
+
+def _changed(info: FileInfo, place: tuple[int, int, int]) -> str:
+    return (
+        f"{info.ref} has changed since the run began: the entries {place[1]}-{place[2]} are no chunk of it any more, "
+        "and other entries of it are in the results. Hint: put the old file back, or start a new run."
+    )
 
 
 @dataclass(frozen=True)
@@ -75,27 +104,32 @@ class Start:
     def __call__(self, rank: Rank) -> Message | None:
         """Collective. Returns the last message on rank 0."""
         began = time.perf_counter()
-        hosts, files = self._scanned(rank)
-        chunks = cut(files, self.plan.cost, seed=self.plan.seed)
-        samples = tuple(sample.name for sample in self.plan.dataset.samples)
-        full = Table(tuple(files), chunks, samples)
+        hosts, full = self._scanned(rank)
         reader = Reader(self.plan.dataset)
-        probed = dict(self.probed) if self.probed is not None else probe(self.plan, full, reader, rank)
+        found = self.probed
+        if found is None and not full.unscanned:
+            found = probe(self.plan, full, reader, rank)
+        # Stopped before all files and ranges were known: nothing may be filled, for another try would fill other bins.
+        work = found is not None and not full.unscanned
+        probed = dict.fromkeys(self.plan.probes()) if found is None else dict(found)
         plan = self.plan.settle(probed) if probed else self.plan
-        table = full if self.lease is None else _restricted(full, self.lease.holds)
+        table = full if self.lease is None else self.lease.table(full)
         loop = Loop(plan, table, deal(table.chunks, rank.size), reader, self.pace)
         loop.elapsed = time.perf_counter() - began
         publish_table(rank, table, probed, hosts)
         rank.kept["loop"] = loop
-        rank.kept["hosts"] = hosts
-        return _looped(loop, rank)
+        return _looped(loop, rank, work=work)
 
-    def _scanned(self, rank: Rank) -> tuple[list[str], list[FileInfo]]:
+    def _scanned(self, rank: Rank) -> tuple[list[str], Table]:
+        """Collective. The host of each rank, and all files and chunks (whatever the lease holds of them)."""
         refs = [ref for ref in self.plan.dataset.files if self.lease is None or self.lease.needs(ref)]
         mine = scanned(self.plan, refs, rank)
         shared = drive(share(rank.comm, (rank.host, mine), SHARE_TAG))
         by_index = {info.ref.index: info for _, infos in shared for info in infos}
-        return [host for host, _ in shared], [by_index[ref.index] for ref in refs if ref.index in by_index]
+        files = [by_index[ref.index] for ref in refs if ref.index in by_index]
+        chunks = cut(files, self.plan.cost, seed=self.plan.seed)
+        samples = tuple(sample.name for sample in self.plan.dataset.samples)
+        return [host for host, _ in shared], Table(tuple(files), chunks, samples, len(refs) - len(files))
 
 
 @dataclass(frozen=True)
@@ -107,11 +141,11 @@ class Resume:
         return _looped(rank.kept["loop"], rank)
 
 
-def _looped(loop: Loop, rank: Rank) -> Message | None:
+def _looped(loop: Loop, rank: Rank, *, work: bool = True) -> Message | None:
     def publish(reduced: Reduced) -> None:
         rank.publish(*state_message(reduced))
 
-    verdict, reduced = loop.run(rank, publish)
+    verdict, reduced = loop.run(rank, publish, work=work)
     if verdict != "paused":
         rank.kept.clear()
         loop.reader.close()
@@ -156,12 +190,13 @@ def state_message(reduced: Reduced) -> Message:
         "keys": [list(key) for key in reduced.lengths.keys],
         "lengths": [list(reduced.lengths.layout), list(reduced.lengths.sums), list(reduced.lengths.maxima)],
         "payloads": reduced.has_payloads,
+        "failures": reduced.has_failures,
     }
     return meta, [reduced.sums, reduced.maxima, reduced.headers.rows, reduced.objects or b""]
 
 
-def probe(plan: Plan, table: Table, reader: Reader, rank: Rank) -> dict[str, object]:
-    """Collective. The values of the plan's probes (see `Plan.probes`), the same on every rank.
+def probe(plan: Plan, table: Table, reader: Reader, rank: Rank) -> dict[str, object] | None:
+    """Collective. The values of the plan's probes (see `Plan.probes`), the same on every rank; None after a stop.
 
     The first chunks in the unbiased order are looked at, so the ranges depend on files and plan only. Probes that
     met no entry look at twice as many further chunks, until the data end (value None then).
@@ -174,26 +209,31 @@ def probe(plan: Plan, table: Table, reader: Reader, rank: Rank) -> dict[str, obj
         values = _probe_values(
             replace(plan, results=waiting), order[start : start + count], table, reader, rank
         )
+        if values is None:
+            return None
         for name, value in values.items():
             if value is not None:
                 found[name] = value
                 del waiting[name]
-        if not values:
-            break
         start, count = start + count, 2 * count
     return found
 
 
 def _probe_values(
     plan: Plan, chunks: Sequence[Chunk], table: Table, reader: Reader, rank: Rank
-) -> dict[str, object]:
-    """Collective. One round of `probe`: a run over a few chunks, whose values rank 0 sends to all."""
+) -> dict[str, object] | None:
+    """Collective. One round of `probe`: a run over a few chunks, whose values rank 0 sends to all.
+
+    A pause waits for the end of it; a stop ends it, and gives None.
+    """
     places = {chunk.index for chunk in chunks}
     restricted = _restricted(table, lambda chunk: chunk.index in places)
     loop = Loop(plan, restricted, _dealt_round(restricted.chunks, rank.size), reader)
-    verdict, reduced = loop.run(rank, lambda _: None)
+    verdict, reduced = loop.run(replace(rank, asked=lambda: rank.asked() - {"pause"}), lambda _: None)
+    if verdict != "done":
+        return None
     values: dict[str, object] = {}
-    if reduced is not None and verdict == "done":
+    if reduced is not None:
         objects = Objects.loads(reduced.objects) if reduced.objects else Objects()
         _, totals = totals_of(
             restricted,
@@ -226,4 +266,4 @@ def _dealt_round(chunks: Sequence[Chunk], size: int) -> list[list[int]]:
 def _restricted(table: Table, keep: Callable[[Chunk], bool]) -> Table:
     """The table of some chunks only, numbered anew."""
     kept = [chunk for chunk in table.chunks if keep(chunk)]
-    return Table(table.files, tuple(replace(c, index=i) for i, c in enumerate(kept)), table.samples)
+    return replace(table, chunks=tuple(replace(c, index=i) for i, c in enumerate(kept)))
