@@ -1,8 +1,8 @@
 """Results as an HDF5 file: UHI histograms, numbers and arrays, with the run card that says what they are.
 
-Layout: ``/results/<name>`` is a group with attribute ``kind``: a UHI histogram, a JSON number or structure, or an awkward
-array (its form as JSON and its buffers). ``/run_card`` is JSON text. Nothing in the file is pickled, so a file from
-a stranger can be opened.
+Layout: ``/results/<name>`` is a group with attribute ``kind``: a UHI histogram, a JSON number or structure, a NumPy array,
+or an awkward array (its form as JSON and its buffers); "/" in a name is written "%2F". ``/run_card`` is JSON text. Nothing
+in the file is pickled, so a file from a stranger can be opened.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import awkward as ak
 import h5py
@@ -63,14 +64,11 @@ def save(snapshot: Snapshot, path: str | PathLike[str], *, started: float) -> No
         with h5py.File(temporary, "w") as file:
             file.attrs["mpidist_format"] = FORMAT
             group = file.create_group("results", track_order=True)
-            skipped = [
-                name
-                for name, value in snapshot.results.items()
-                if not _write(group.create_group(name), value)
-            ]
+            results = snapshot.results
+            written = [name for name, value in results.items() if _write(group, name, value)]
             card = run_card(snapshot, started=started)
-            card["not_saved"] = skipped
-            file["run_card"] = json.dumps(card, indent=1)
+            card["not_saved"] = [name for name in card["plan"].get("results", ()) if name not in written]
+            file["run_card"] = json.dumps(card, indent=1, allow_nan=False)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -79,7 +77,7 @@ def save(snapshot: Snapshot, path: str | PathLike[str], *, started: float) -> No
 def run_card(snapshot: Snapshot, *, started: float) -> dict[str, Any]:
     """How the results came about, as plain JSON data: plan, parameters, files, versions, receipt, timings."""
     plan = snapshot.parts[-1].plan if snapshot.parts else None
-    files = {info.ref.path: info for part in snapshot.parts for info in part.ledger.table.files}
+    files = {info.ref.index: info for part in snapshot.parts for info in part.ledger.table.files}
     receipt = snapshot.receipt
     return {
         "run": snapshot.run,
@@ -96,16 +94,16 @@ def run_card(snapshot: Snapshot, *, started: float) -> dict[str, Any]:
         },
         "parameters": {}
         if plan is None
-        else {name: _plain(value) for name, value in plan.parameters.items()},
+        else {name: _finite(value) for name, value in plan.parameters.items()},
         "files": [
             {
-                "path": path,
+                "path": info.ref.path,
                 "tree": info.ref.tree,
                 "entries": info.entries,
                 "identity": info.identity,
                 "problem": info.problem,
             }
-            for path, info in files.items()
+            for _, info in sorted(files.items())
         ],
         "receipt": {
             "text": str(receipt),
@@ -123,6 +121,9 @@ def run_card(snapshot: Snapshot, *, started: float) -> dict[str, Any]:
 
 def load(path: str | PathLike[str]) -> Saved:
     """Read what `Run.save` wrote. Raises DatasetError if the file is missing, damaged, or not ours."""
+    if not Path(path).is_file():
+        msg = f"there is no file {path}"
+        raise DatasetError(msg)
     try:
         with h5py.File(path, "r") as file:
             if "mpidist_format" not in file.attrs:
@@ -131,73 +132,107 @@ def load(path: str | PathLike[str]) -> Saved:
             if file.attrs["mpidist_format"] > FORMAT:
                 msg = f"{path} was written by a newer mpidist. Hint: pip install --upgrade mpidist"
                 raise DatasetError(msg)
-            card = json.loads(file["run_card"][()].decode())
-            skipped = set(card.get("not_saved", ()))
-            values = {name: _read(group) for name, group in file["results"].items() if name not in skipped}
-    except (OSError, KeyError) as error:
-        if isinstance(error, DatasetError):
-            raise
+            card = json.loads(file["run_card"].asstr()[()])
+            values = {_decoded(name): _read(group) for name, group in file["results"].items()}
+    except DatasetError:
+        raise
+    except Exception as error:  # damaged bytes make h5py, json and awkward raise anything
         msg = f"cannot read {path}: {error}"
         raise DatasetError(msg) from error
     return Saved(Results(values), card)
 
 
-def _write(group: h5py.Group, value: object) -> bool:
-    """Write one value; False if this kind cannot be written without pickling."""
-    if isinstance(value, hist.Hist):
-        group.attrs["kind"] = "histogram"
-        uhi.io.hdf5.write(group.create_group("histogram"), value)
-    elif isinstance(value, ak.Array | np.ndarray):
-        group.attrs["kind"] = "array"
-        form, length, buffers = ak.to_buffers(ak.to_packed(ak.Array(value)))
-        group.attrs["form"], group.attrs["length"] = form.to_json(), length
-        for name, buffer in buffers.items():
-            group.create_dataset(name, data=np.asarray(buffer))
-    elif isinstance(value, Mapping) and any(
-        isinstance(each, hist.Hist | ak.Array) for each in value.values()
-    ):
-        group.attrs["kind"] = "mapping"
-        written = [_write(group.create_group(str(key)), each) for key, each in value.items()]
-        return all(written)
-    else:
-        try:
-            group.attrs["json"] = json.dumps(_plain(value))
-        except TypeError:
-            return False
-        group.attrs["kind"] = "json"
+def _write(parent: h5py.Group, name: str, value: object) -> bool:
+    """Write one value as a group; False, and no group, if this kind cannot be written without pickling."""
+    group = parent.create_group(_encoded(name), track_order=True)
+    try:
+        group.attrs["kind"] = _fill(group, value)
+    except TypeError:
+        del parent[_encoded(name)]
+        return False
     return True
 
 
+def _fill(group: h5py.Group, value: object) -> str:
+    """Write a value into a group and say which kind it is; TypeError for a value that cannot be written."""
+    if isinstance(value, hist.Hist):
+        uhi.io.hdf5.write(group.create_group("histogram"), value)
+        if (spread := _spread(value)) is not None:
+            group["spread"] = value.view(flow=True)[spread]
+        return "histogram"
+    if isinstance(value, ak.Array):
+        form, length, buffers = ak.to_buffers(ak.to_packed(value))
+        group["form"], group["length"] = form.to_json(), length
+        for key, buffer in buffers.items():
+            group.create_dataset(f"buffers/{key}", data=np.asarray(buffer))
+        return "array"
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        group["values"] = value
+        return "numpy"
+    if isinstance(value, Mapping) and any(
+        isinstance(each, hist.Hist | ak.Array | np.ndarray) for each in value.values()
+    ):
+        if not all([_write(group, str(key), each) for key, each in value.items()]):  # noqa: C419 (no short cut)
+            raise TypeError
+        return "mapping"
+    group["json"] = json.dumps(_plain(value))
+    return "json"
+
+
 def _read(group: h5py.Group) -> object:
-    kind = group.attrs.get("kind")
+    kind = group.attrs["kind"]
     if kind == "histogram":
-        return hist.Hist(uhi.io.hdf5.read(group["histogram"]))  # type: ignore[call-overload]  # takes the UHI form too
+        histogram: hist.Hist[Any] = hist.Hist(uhi.io.hdf5.read(group["histogram"]))  # type: ignore[call-overload]  # takes the UHI form too
+        if "spread" in group:
+            histogram.view(flow=True)[_spread(histogram)] = group["spread"][()]
+        return histogram
     if kind == "array":
-        buffers = {name: dataset[()] for name, dataset in group.items()}
-        form = ak.forms.from_json(group.attrs["form"])
-        return ak.from_buffers(form, int(group.attrs["length"]), buffers)
+        buffers = {name: dataset[()] for name, dataset in group.get("buffers", {}).items()}
+        form = ak.forms.from_json(group["form"].asstr()[()])
+        return ak.from_buffers(form, int(group["length"][()]), buffers)
+    if kind == "numpy":
+        return group["values"][()]
     if kind == "mapping":
-        return {name: _read(inner) for name, inner in group.items()}
+        return {_decoded(name): _read(inner) for name, inner in group.items()}
     if kind == "json":
-        return json.loads(group.attrs["json"], parse_constant=float)
+        return json.loads(group["json"].asstr()[()], parse_constant=float)
     msg = f"result {group.name} is of unknown kind {kind!r}"
     raise ResultError(msg)
+
+
+def _spread(histogram: hist.Hist[Any]) -> str | None:
+    """The field that UHI has as a variance only, which would be rounded on the way."""
+    fields = histogram.view(flow=True).dtype.names or ()
+    return next((name for name in fields if name.startswith("_sum_of")), None)
+
+
+def _encoded(name: str) -> str:
+    """A name as HDF5 can have it."""
+    quoted = name.replace("%", "%25").replace("/", "%2F")
+    return quoted.replace(".", "%2E") if quoted.strip(".") == "" else quoted
+
+
+def _decoded(name: str) -> str:
+    return unquote(name)
 
 
 def _plain(value: Any) -> Any:
     """A value as JSON has it: numpy numbers as Python's; raises TypeError for other objects."""
     if isinstance(value, np.generic):
-        return value.item()
+        return _plain(value.item())
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else float(value)
     msg = f"{type(value).__name__} is no JSON value"
     raise TypeError(msg)
+
+
+def _finite(value: Any) -> Any:
+    """A parameter as every JSON reader takes it: nan and infinities as text."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else _plain(value)
 
 
 def _version(name: str) -> str:

@@ -159,7 +159,7 @@ def show(file: Path, *, card: bool) -> None:
 @click.option(
     "--repeat",
     type=click.IntRange(min=1),
-    default=60,
+    default=40,
     show_default=True,
     help="How often the 100 000 events are read, so that there is something to watch.",
 )

@@ -32,10 +32,10 @@ def run_demo(*, ranks: int, out: Path, repeat: int) -> int:
     console = Console()
     script = find_example()
     began = time.perf_counter()
-    files = linked(script.parent / "data" / "dimuon.root", out / "data", repeat)
+    events = script.parent / "data" / "dimuon.root"
+    linked(events, out / "data", repeat)
     console.print(
-        f"{repeat} times the 100 000 dimuon events of {files[0].resolve().name} (CMS Open Data, 2012, 8 TeV)",
-        highlight=False,
+        f"{repeat} x 100 000 real dimuon events: {events.name}, CMS Open Data, 2012", highlight=False
     )
     with overriding({"data": f"{out / 'data'}/*.root:Events"}):
         namespace: Mapping[str, Any] = runpy.run_path(str(script), run_name="__mpidist__")
@@ -50,17 +50,16 @@ def run_demo(*, ranks: int, out: Path, repeat: int) -> int:
     return code
 
 
-def linked(file: Path, folder: Path, count: int) -> list[Path]:
+def linked(file: Path, folder: Path, count: int) -> None:
     """`count` names of one file in `folder` (hard links, or copies where the file system has none)."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    names = [folder / f"dimuon-{number:03}.root" for number in range(count)]
-    for name in names:
+    for number in range(count):
+        name = folder / f"dimuon-{number:03}.root"
         try:
             os.link(file, name)
         except OSError:
             shutil.copyfile(file, name)
-    return names
 
 
 def find_example() -> Path:

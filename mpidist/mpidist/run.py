@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .plan import Plan
     from .spmd.task import Message
 
-__all__ = ["Run", "WorldPort"]
+__all__ = ["ENDED", "Run", "WorldPort"]
 
 State = Literal["starting", "scanning", "running", "paused", "done", "stopped", "failed"]
 ENDED = ("done", "stopped", "failed")
@@ -155,7 +155,7 @@ class Run:
             msg = f"the run is {self.state} and has no results yet"
             raise RunFailed(msg)
         if partial:
-            return snapshot.results
+            return snapshot.evaluate()
         self._raise_error()
         receipt = snapshot.receipt
         if not receipt.complete:
@@ -165,7 +165,7 @@ class Run:
             if self.state == "paused":
                 hint = "Hint: run.resume() goes on; run.result(partial=True) gives what is there."
             raise RunFailed(f"{receipt.report(5)}\n{hint}")
-        return snapshot.results
+        return snapshot.evaluate()
 
     def __await__(self) -> Generator[Any, None, Results]:
         """`await run` gives `run.result()`; widgets stay alive meanwhile."""

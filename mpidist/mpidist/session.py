@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 from .plan import make_plan
-from .run import Run
+from .run import ENDED, Run
 from .threadworld import ThreadWorld
 from .world import Local, World, orphans
 
@@ -67,13 +67,13 @@ class Session:
         Raises at once, before any rank is asked, what is wrong with the plan (see `make_plan`).
         """
         run = Run(make_plan({**(results or {}), **named}, parameters=parameters), self.world, pace=pace)
-        self.runs.append(run)
+        self.runs = [each for each in self.runs if each.state not in ENDED] + [run]
         return run
 
     def close(self) -> None:
         """End the ranks. Runs that go on are stopped with what they have."""
         for run in self.runs:
-            if run.state not in ("done", "stopped", "failed") and self.world.alive:
+            if run.state not in ENDED and self.world.alive:
                 run.stop()
                 run.wait(10)
         self.world.close()

@@ -33,17 +33,27 @@ class BrokenPayload:
 
 
 class Results(Mapping[str, Any]):
-    """The values of a run by name: `results.mass` or `results["mass"]`."""
+    """The values of a run by name: `results.mass` or `results["mass"]`.
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    Results that could not be made, because the user's functions raised, are in `broken` with the reason. They are not
+    among the names; asking for one raises ResultError.
+    """
+
+    def __init__(self, values: Mapping[str, Any], broken: Mapping[str, str] | None = None) -> None:
         self._values = dict(values)
+        self.broken = dict(broken or {})
 
     def __getitem__(self, name: str) -> Any:
-        value = self._values[name]
-        if isinstance(value, BrokenPayload):
-            msg = f"result {name!r} could not be added up over the ranks: {value.error}"
+        if name in self.broken:
+            msg = f"result {name!r} could not be made: {self.broken[name]}"
             raise ResultError(msg)
-        return value
+        try:
+            return self._values[name]
+        except KeyError:
+            raise KeyError(self._unknown(name)) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -51,9 +61,13 @@ class Results(Mapping[str, Any]):
         try:
             return self[name]
         except KeyError:
-            near = near_names(name, self._values) or sorted(self._values)
-            msg = f"no result {name!r}. Hint: there are {', '.join(near)}"
-            raise AttributeError(msg) from None
+            raise AttributeError(self._unknown(name)) from None
+
+    def _unknown(self, name: str) -> str:
+        near = near_names(name, self._values)
+        if near:
+            return f"no result {name!r}. Hint: did you mean {' or '.join(near)}?"
+        return f"no result {name!r}. Hint: there are {', '.join(self._values) or 'none yet'}."
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -66,6 +80,7 @@ class Results(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         lines = [f"  {name}: {_one_line(value)}" for name, value in self._values.items()]
+        lines += [f"  {name}: could not be made: {error}" for name, error in self.broken.items()]
         return "\n".join(["Results", *lines])
 
 
@@ -211,29 +226,41 @@ class Snapshot:
 
     @cached_property
     def results(self) -> Results:
-        """The values now: fresh histograms, numbers and arrays, rounded once from the exact sums.
+        """The values now, computed once and shared by all observers; `evaluate` gives fresh ones."""
+        return self.evaluate()
 
-        A result of several samples is one histogram with a leading axis "sample", or a dict by sample. A result that
+    def evaluate(self) -> Results:
+        """The values now: new histograms, numbers and arrays, rounded from the exact sums.
+
+        A result of several samples is one histogram with a leading axis "dataset", or a dict by sample. A result that
         is not in this snapshot (large payloads travel with the last one only) is left out.
         """
         if not self.parts:
             return Results({})
-        plan = self.parts[-1].plan
-        names = [sample.name for sample in plan.dataset.samples]
         values: dict[str, Any] = {}
-        for name, result in plan.results.items():
-            by_sample: dict[str, object] = {}
-            for number, sample in enumerate(names):
-                total = self.total(number, name)
-                if total is None:
-                    break
-                if isinstance(total.payload, BrokenPayload):
-                    values[name] = total.payload
-                    break
-                by_sample[sample] = result.value(total, weighted=plan.weighted)
-            if len(by_sample) == len(names):
-                values[name] = result.stack(by_sample) if len(names) > 1 else by_sample[names[0]]
-        return Results(values)
+        broken: dict[str, str] = {}
+        for name in self.parts[-1].plan.results:
+            try:
+                found = self._by_sample(name)
+                if found is not None:
+                    values[name] = found
+            except Exception as error:  # noqa: BLE001 (of the user's functions; Results raises it)
+                own = isinstance(error, ResultError)
+                broken[name] = str(error) if own else f"{type(error).__name__}: {error}"
+        return Results(values, broken)
+
+    def _by_sample(self, name: str) -> object | None:
+        """The value of one result, stacked if there are several samples; None if it is not in this snapshot."""
+        plan = self.parts[-1].plan
+        by_sample: dict[str, object] = {}
+        for number, sample in enumerate(plan.dataset.samples):
+            total = self.total(number, name)
+            if total is None:
+                return None
+            if isinstance(total.payload, BrokenPayload):
+                raise ResultError(total.payload.error)
+            by_sample[sample.name] = plan.results[name].value(total, weighted=plan.weighted)
+        return plan.results[name].stack(by_sample) if len(by_sample) > 1 else next(iter(by_sample.values()))
 
     def total(self, sample: int, name: str) -> Total | None:
         """The exact sum over all parts of one result for one sample; None if some part has not sent it."""

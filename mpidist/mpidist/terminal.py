@@ -39,7 +39,10 @@ def watch(run: Run, *, console: Console | None = None) -> Run:
     """Show a run until it has ended or is paused: live on a terminal, else a line every 10 s."""
     screen = console or Console()
     if not screen.is_terminal:
-        return _log(run)
+        _log(run)
+        if run.snapshot is not None:
+            screen.print(render(run.snapshot))
+        return run
     with Live(console=screen, refresh_per_second=8, transient=False) as live:
         shown = threading.Event()
 
@@ -56,14 +59,13 @@ def watch(run: Run, *, console: Console | None = None) -> Run:
     return run
 
 
-def _log(run: Run) -> Run:
+def _log(run: Run) -> None:
     last = time.monotonic()
     while run.wait(0.25).state not in ("done", "stopped", "failed", "paused"):
         if time.monotonic() - last >= LOG_PERIOD and run.snapshot is not None:
             last = time.monotonic()
             sys.stdout.write(plain_line(run.snapshot) + "\n")
             sys.stdout.flush()
-    return run
 
 
 def plain_line(snapshot: Snapshot) -> str:

@@ -61,7 +61,7 @@ def plan(files: int, seconds: float) -> str:
     return PLAN.replace("FILES", str(files)).replace("SECONDS", str(seconds))
 
 
-def threads(lab: Lab, *more: str, files: int = 40, seconds: float = 0.2) -> Page:
+def threads(lab: Lab, *more: str, files: int = 40, seconds: float = 0.5) -> Page:
     """A notebook in which a run with two ranks as threads is displayed and goes on for `files * seconds / 2` at least."""
     page = lab.open(next(names), [plan(files, seconds), THREADS, *more])
     page.run(0)
@@ -88,7 +88,7 @@ def enabled(page: Page, word: str) -> bool:
 
 
 def test_plots_move_and_the_last_one_is_the_result(lab: Lab) -> None:
-    page = threads(lab, "run.wait(); print(run.receipt)", files=30)
+    page = threads(lab, "run.wait(); print(run.receipt)", files=30, seconds=0.2)
     early, picture = page.attribute(OUTLINE, "d"), pixels(page)
     assert "% of" in page.text(".mpidist-coverage")
     page.wait_for(lambda: page.attribute(OUTLINE, "d") != early, "another outline")
@@ -209,7 +209,7 @@ def test_ranks_draw_while_wait_blocks_and_interrupt_stops_them(lab: Lab) -> None
     page = lab.open(
         next(names),
         [
-            plan(40, 0.25),
+            plan(40, 0.75),
             RANKS,
             "run = session.run(results); run",
             "run.wait(); print(run.state)",
@@ -240,7 +240,7 @@ def test_stop_button_ends_a_run_on_ranks_while_wait_blocks(lab: Lab) -> None:
     page = lab.open(
         next(names),
         [
-            plan(40, 0.25),
+            plan(40, 0.75),
             RANKS,
             "run = session.run(results); run",
             "run.wait(); print(run.state)",

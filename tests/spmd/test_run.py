@@ -16,6 +16,7 @@ import pytest
 import uproot
 
 import mpidist as md
+from mpidist.chunks import Cost
 from mpidist.errors import ResultError, RunFailed, WorldError
 from mpidist.plan import make_plan
 from mpidist.run import Run
@@ -230,6 +231,37 @@ def test_files_that_cannot_be_used_are_named_and_can_be_retried(files: Path) -> 
         muons = int(ak.sum(file["Events"]["nMuon"].array()))
     assert run.result().n == 6 * muons
     assert run.receipt.complete
+
+
+def test_a_file_that_is_another_one_at_the_retry_is_never_taken_for_the_old(
+    files: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cost, "most_bytes", 300_000)  # several chunks a file
+    events = md.open(f"{files}/d0.root:Events")
+    run = run_on(1, {"n": md.count(md.apply(gate, events.Muon.pt))})
+    gate.wait()
+    run.stop()
+    gate.open.touch()
+    run.wait(30)
+    assert 0 < run.progress.events_done < 100_000
+    (files / "d0.root").unlink()
+    with uproot.recreate(files / "d0.root") as file:
+        file["Events"] = {
+            "Muon": ak.zip({name: [[1.0], [2.0]] for name in ("pt", "eta", "phi", "mass", "charge")})
+        }
+    run.retry().wait(30)
+    assert not run.receipt.complete
+    assert run.failures
+    assert run.progress.events_done < 100_000
+    with pytest.raises(RunFailed, match=r"d0\.root"):
+        run.result()
+
+
+def test_results_are_fresh_objects(files: Path) -> None:
+    events = md.open(f"{files}/d0.root:Events")
+    run = run_on(1, {"h": md.hist(events.nMuon, md.axis.Integer(0, 9))})
+    run.result().h.reset()
+    assert run.result().h.sum() > 0
 
 
 def test_a_file_that_vanishes_during_the_run_is_a_failure(files: Path) -> None:

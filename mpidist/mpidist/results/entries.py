@@ -162,7 +162,12 @@ def _same_lists(arrays: Sequence[ak.Array]) -> bool:
         layout = array.layout
         if layout.is_indexed and not layout.is_option:
             layout = layout.project()
-        if not layout.is_list or layout.purelist_depth != 2 or layout.purelist_isregular or layout.content.is_option:
+        if (
+            not layout.is_list
+            or layout.purelist_depth != 2
+            or layout.purelist_isregular
+            or layout.content.is_option
+        ):
             return False
         counts = np.diff(layout.to_ListOffsetArray64(start_at_zero=False).offsets.data)
         if first is None:
