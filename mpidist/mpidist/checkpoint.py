@@ -158,7 +158,8 @@ def _fill(group: h5py.Group, value: object) -> str:
     if isinstance(value, hist.Hist):
         uhi.io.hdf5.write(group.create_group("histogram"), value)
         if (spread := _spread(value)) is not None:
-            group["spread"] = value.view(flow=True)[spread]
+            view: Any = value.view(flow=True)
+            group["spread"] = view[spread]
         return "histogram"
     if isinstance(value, ak.Array):
         form, length, buffers = ak.to_buffers(ak.to_packed(value))
@@ -184,7 +185,8 @@ def _read(group: h5py.Group) -> object:
     if kind == "histogram":
         histogram: hist.Hist[Any] = hist.Hist(uhi.io.hdf5.read(group["histogram"]))  # type: ignore[call-overload]  # takes the UHI form too
         if "spread" in group:
-            histogram.view(flow=True)[_spread(histogram)] = group["spread"][()]
+            view: Any = histogram.view(flow=True)
+            view[_spread(histogram)] = group["spread"][()]
         return histogram
     if kind == "array":
         buffers = {name: dataset[()] for name, dataset in group.get("buffers", {}).items()}

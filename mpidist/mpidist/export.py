@@ -40,10 +40,14 @@ def to_root(results: Mapping[str, Any] | hist.Hist[Any], path: str | PathLike[st
     histograms = {name: value for name, value in flat.items() if _fits(value)}
     left_out = sorted(flat.keys() - histograms.keys())
     if not histograms:
-        msg = f"no histogram that ROOT can hold among {', '.join(left_out) or 'the results'}: nothing to write"
+        msg = (
+            f"no histogram that ROOT can hold among {', '.join(left_out) or 'the results'}: nothing to write"
+        )
         raise ResultError(msg)
     if left_out:
-        logger.warning("not written to %s, as ROOT has no histograms like them: %s", path, ", ".join(left_out))
+        logger.warning(
+            "not written to %s, as ROOT has no histograms like them: %s", path, ", ".join(left_out)
+        )
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.root")

@@ -239,28 +239,29 @@ class Snapshot:
             return Results({})
         values: dict[str, Any] = {}
         broken: dict[str, str] = {}
-        for name in self.parts[-1].plan.results:
+        for name, result in self.parts[-1].plan.results.items():
             try:
-                found = self._by_sample(name)
-                if found is not None:
-                    values[name] = found
+                by_sample = self._by_sample(name)
+                if by_sample:
+                    alone = len(by_sample) == 1
+                    values[name] = next(iter(by_sample.values())) if alone else result.stack(by_sample)
             except Exception as error:  # noqa: BLE001 (of the user's functions; Results raises it)
                 own = isinstance(error, ResultError)
                 broken[name] = str(error) if own else f"{type(error).__name__}: {error}"
         return Results(values, broken)
 
-    def _by_sample(self, name: str) -> object | None:
-        """The value of one result, stacked if there are several samples; None if it is not in this snapshot."""
+    def _by_sample(self, name: str) -> dict[str, object]:
+        """The value of one result for each sample; empty if it is not in this snapshot."""
         plan = self.parts[-1].plan
         by_sample: dict[str, object] = {}
         for number, sample in enumerate(plan.dataset.samples):
             total = self.total(number, name)
             if total is None:
-                return None
+                return {}
             if isinstance(total.payload, BrokenPayload):
                 raise ResultError(total.payload.error)
             by_sample[sample.name] = plan.results[name].value(total, weighted=plan.weighted)
-        return plan.results[name].stack(by_sample) if len(by_sample) > 1 else next(iter(by_sample.values()))
+        return by_sample
 
     def total(self, sample: int, name: str) -> Total | None:
         """The exact sum over all parts of one result for one sample; None if some part has not sent it."""

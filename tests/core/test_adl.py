@@ -28,7 +28,6 @@ from mpidist.threadworld import ThreadWorld
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -145,7 +144,7 @@ def binned(values: ak.Array, bins: int, low: float, high: float) -> list[int]:
     """Counts by ROOT's rule: underflow, bins, overflow (nan is there)."""
     flat = ak.to_numpy(ak.drop_none(ak.flatten(values, axis=None))).astype(np.float64)
     slots = np.searchsorted(np.linspace(low, high, bins + 1), flat, side="right")
-    return np.bincount(slots, minlength=bins + 2).tolist()
+    return [int(count) for count in np.bincount(slots, minlength=bins + 2)]
 
 
 def on_edges(values: ak.Array, edges: Any) -> bool:
@@ -175,7 +174,7 @@ def test_a_query_gives_the_counts_of_eager_code_and_of_rdataframe(number: int, r
         assert counts(histogram) == binned(eager[name], bins, low, high), name
         assert histogram.axes[0].edges.tolist() == hist.axis.Regular(bins, low, high).edges.tolist()
         if not on_edges(eager[name], np.linspace(low, high, bins + 1)):
-            plain = hist.Hist(hist.axis.Regular(bins, low, high))
+            plain: Any = hist.Hist(hist.axis.Regular(bins, low, high))
             plain.fill(ak.drop_none(ak.flatten(eager[name], axis=None)))
             assert counts(plain) == counts(histogram), name
 

@@ -51,7 +51,7 @@ def assert_same(found: Any, expected: Any) -> None:
         assert found.storage_type is expected.storage_type
         assert found.view(flow=True).tobytes() == expected.view(flow=True).tobytes()
     elif isinstance(expected, ak.Array):
-        assert found.type.show(stream=None) == expected.type.show(stream=None)
+        assert str(found.type) == str(expected.type)
         assert ak.array_equal(found, expected, equal_nan=True)
     elif isinstance(expected, dict):
         assert found.keys() == expected.keys()
@@ -98,22 +98,18 @@ def every_kind(events: Any) -> dict[str, Any]:
         "pt": md.take(pt, 5),
         "empty": md.take(events.Muon[events.nMuon > 50], 3),
         "missing": md.take(ak.firsts(events.Muon[events.Muon.pt > 30]), 10),
-        "text": constant({"a": [1, 2.5, None, True, "x"], "b": {"c": "µ"}}),
-        "infinite": constant([math.inf, -math.inf, math.nan]),
-        "numpy": constant(np.arange(6.0).reshape(2, 3)),
-        "big": constant(2**80),
     }
 
 
 def test_every_kind_of_result_comes_back_as_it_was(tmp_path: Path) -> None:
-    kinds = every_kind(md.open(PART.format(3)))
-    del kinds["text"], kinds["infinite"], kinds["numpy"], kinds["big"]
-    results, found = saved(kinds, tmp_path)
+    results, found = saved(every_kind(md.open(PART.format(3))), tmp_path)
     assert list(found.results) == list(results)
     for name, value in results.items():
         assert_same(found.results[name], value)
-    assert found.results.records.Muon.mass.tolist() if "Muon" in found.results.records.fields else True
-    assert ak.parameters(found.results.records) == ak.parameters(results.records)
+    records = found.results.records
+    assert (records[:, 0] + records[:, 1]).mass.tolist() == (
+        (results.records[:, 0] + results.records[:, 1]).mass.tolist()
+    )
     assert found.card["not_saved"] == []
 
 
@@ -170,25 +166,23 @@ def test_what_cannot_be_saved_is_named(tmp_path: Path) -> None:
         "object": constant(Path("x")),
         "inside": constant({"hist": hist.Hist(hist.axis.Regular(1, 0, 1)), "set": {1}}),
         "objects": constant(np.array([Path("x")])),
-        "broken": md.reduce(len, events.nMuon, zero=0, add=late),
     }
-    del kinds["broken"]
     results, found = saved(kinds, tmp_path)
     assert list(found.results) == ["good"]
     assert set(results) == set(kinds)
     assert found.card["not_saved"] == ["set", "object", "inside", "objects"]
     with h5py.File(tmp_path / "x.h5") as file:
         assert list(file["results"]) == ["good"]
-    results, found = saved({"broken": md.reduce(len, events.nMuon, zero=0, add=late)}, tmp_path)
+    results, found = saved({"mine": md.reduce(len, events.nMuon, zero=0, add=late)}, tmp_path)
     with pytest.raises(ResultError, match="cannot add"):
-        _ = results.broken_one if "broken_one" in results else results["broken"]
-    assert found.card["not_saved"] == ["broken"]
+        _ = results.mine
+    assert found.card["not_saved"] == ["mine"]
 
 
 def test_events_with_very_many_columns_come_back(tmp_path: Path) -> None:
     events = md.open(f"{DATA}/nano_dy.root:Events")
-    results, found = saved({"events": md.take(events, 2)}, tmp_path)
-    assert len(results.events.fields) > 200
+    results, found = saved({"events": md.take(events, 1)}, tmp_path)
+    assert len(results.events.layout.form.to_json()) > 2**16  # more than an HDF5 attribute can hold
     assert_same(found.results.events, results.events)
 
 
@@ -280,7 +274,11 @@ def test_files_that_are_not_ours_are_said_to_be(tmp_path: Path) -> None:
         file["x"] = [1, 2]
     with pytest.raises(DatasetError, match=r"was not written by run\.save"):
         md.load(foreign)
-    for name, bad in {"half.h5": content[: len(content) // 2], "empty.h5": b"", "text.h5": b"no HDF5"}.items():
+    for name, bad in {
+        "half.h5": content[: len(content) // 2],
+        "empty.h5": b"",
+        "text.h5": b"no HDF5",
+    }.items():
         (tmp_path / name).write_bytes(bad)
         with pytest.raises(DatasetError, match="cannot read"):
             md.load(tmp_path / name)

@@ -94,7 +94,11 @@ def test_a_profile_keeps_entries_means_and_errors(tmp_path: Path) -> None:
 
 
 def test_two_and_three_dimensions(tmp_path: Path) -> None:
-    x, y, z = axis.Regular(4, 0, 2, name="x"), axis.Variable([0, 1, 5], name="y"), axis.Integer(0, 2, name="z")
+    x, y, z = (
+        axis.Regular(4, 0, 2, name="x"),
+        axis.Variable([0, 1, 5], name="y"),
+        axis.Integer(0, 2, name="z"),
+    )
     originals = {
         "xy": filled(x, y, storage=storage.Int64()),
         "noflow": filled(axis.Regular(4, 0, 2, flow=False), y, storage=storage.Weight()),

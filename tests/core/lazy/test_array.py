@@ -103,9 +103,9 @@ def test_errors_are_on_the_users_line(events: lazy.Lazy) -> None:
     assert mine[-1].line == "ak.num(events.Muon.ptt)"
 
 
-def test_what_the_data_set_knows_of_a_missing_field_is_said(events: Lazy) -> None:
+def test_what_the_data_set_knows_of_a_missing_field_is_said(events: lazy.Lazy) -> None:
     with pytest.raises(ColumnNotFound, match=r"^Muon\.absent is known to be absent$"):
-        events.Muon[events.Muon.pt > 3].absent
+        _ = events.Muon[events.Muon.pt > 3].absent
 
 
 def test_errors_of_awkward_keep_their_class(events: lazy.Lazy) -> None:

@@ -32,6 +32,9 @@ class Memory:
         self.name = name
         self.digest = f"{abs(hash(str(self.form))):016x}"
 
+    def why_missing(self, path: str) -> str | None:
+        return None
+
     def head(self, n: int) -> ak.Array:
         return self.events[:n]
 
