@@ -135,7 +135,7 @@ class Loop:
         self.events = 0
         self.elapsed = 0.0
         self.sequence = 0
-        self._position = 0
+        self._position = self._told = 0
         self._limit: int | None = None
         self._frozen = False
         self._held: list[Prepared] = []
@@ -207,11 +207,16 @@ class Loop:
     # ------------------------------------------------------------------ exchanges
 
     def _due(self) -> bool:
-        """Whether this rank should start the next exchange: the first one after its first chunk."""
+        """Whether this rank should start the next exchange: the first one after its first chunk.
+
+        Never while it could work and has nothing new to tell, or ranks might do nothing but meet.
+        """
         if not self._may_work():
             return True
+        if self._position == self._told:
+            return False
         if self.sequence == 0:
-            return self._position > 0
+            return True
         period = max(self.pace.period, self._cost / self.pace.share)
         return time.perf_counter() - self._last >= period
 
@@ -263,6 +268,7 @@ class Loop:
 
     def _header(self, object_bytes: int) -> NDArray[np.int64]:
         self.sequence += 1
+        self._told = self._position
         left = len(self.queue) - self._position
         worked = self.seconds_worked
         speed = self._position / worked if worked > 0 else 0.0
