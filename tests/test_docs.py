@@ -66,10 +66,9 @@ def run(page: Path, chosen: list[Block]) -> None:
     for block in chosen:
         source = "\n" * (block.line - 1) + block.code
         code = compile(source, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        if code.co_flags & inspect.CO_COROUTINE:  # `await run`, as in a notebook
-            asyncio.run(eval(code, namespace))
-        else:
-            exec(code, namespace)
+        outcome = eval(code, namespace)
+        if inspect.iscoroutine(outcome):  # `await run`, as in a notebook
+            asyncio.run(outcome)
 
 
 @pytest.fixture

@@ -263,7 +263,10 @@ class Truth:
                 for n in events.n
             ]
             total = sum(
-                (w * sum((Fraction(y) for y in ys), Fraction(0)) for w, ys in zip(each, events.y, strict=True)),
+                (
+                    w * sum((Fraction(y) for y in ys), Fraction(0))
+                    for w, ys in zip(each, events.y, strict=True)
+                ),
                 Fraction(0),
             )
             slots = [Fraction(0)] * 6
@@ -314,7 +317,12 @@ paces = st.builds(
 words = st.dictionaries(st.integers(0, 25), st.sampled_from(["stop", "pause"]), max_size=4)
 
 
-@settings(phases=[__import__("hypothesis").Phase.generate], max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    phases=[__import__("hypothesis").Phase.generate],
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(
     data=data(),
     kinds=st.frozensets(st.sampled_from(KINDS)),
