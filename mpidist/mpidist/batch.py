@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from .errors import RankDied
 from .plan import make_plan
 from .run import Run
 from .session import connect
@@ -44,16 +43,19 @@ def execute(namespace: Mapping[str, Any], *, ranks: int | None, out: Path | None
 def _finished(ended: Run, finish: Any, out: Path | None, console: Console) -> int:
     if ended.snapshot is None or (ended.error is not None and not ended.snapshot.parts):
         ended.result()
-    receipt = ended.receipt
-    console.print(receipt.report(), markup=False, highlight=False)
+    receipt, results = ended.receipt, ended.result(partial=True)
+    console.print(receipt.report(), markup=False, highlight=False, soft_wrap=True)
     if out is not None:
         ended.save(out)
-        console.print(f"saved {out}", markup=False, highlight=False)
-    if finish is not None and ended.snapshot is not None:
+        console.print(f"saved {out}", markup=False, highlight=False, soft_wrap=True)
+    if finish is not None:
         folder = Path() if out is None else out.parent
-        for path in finish(ended.snapshot.results, folder) or ():
-            console.print(f"saved {path}", markup=False, highlight=False)
-    if isinstance(ended.error, RankDied):
-        console.print(str(ended.error), style="red", markup=False)
+        for path in finish(results, folder) or ():
+            console.print(f"saved {path}", markup=False, highlight=False, soft_wrap=True)
+    for name, reason in results.broken.items():
+        console.print(f"{name} could not be made: {reason}", style="red", markup=False, soft_wrap=True)
+    if ended.error is not None:
+        text = f"{type(ended.error).__name__}: {ended.error}"
+        console.print(text, style="red", markup=False, soft_wrap=True)
         return NO_RANKS
-    return 0 if receipt.complete else INCOMPLETE
+    return 0 if receipt.complete and not results.broken else INCOMPLETE

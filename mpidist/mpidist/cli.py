@@ -20,7 +20,7 @@ from rich.markup import escape
 
 from .batch import INCOMPLETE, NO_RANKS, execute
 from .checkpoint import load
-from .errors import MpidistError, WorldError
+from .errors import MpidistError, WorldError, near_names
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -78,8 +78,15 @@ def run(
     """Run the results that a Python SCRIPT defines."""
     values = dict(_setting(text) for text in settings)
     console = Console()
-    namespace = _executed(script, values)
-    code = execute(namespace, ranks=ranks, out=out, console=console)
+    try:
+        code = execute(_executed(script, values), ranks=ranks, out=out, console=console)
+    except MpidistError as error:
+        _name_line(error, script)
+        raise
+    except Exception as error:
+        if not _show_error_of(script, error):
+            raise
+        code = WRONG
     sys.exit(0 if partial and code == INCOMPLETE else code)
 
 
@@ -99,12 +106,14 @@ def _executed(script: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     from .lazy import overriding
 
     sys.path.insert(0, str(script.resolve().parent))
-    try:
-        with overriding(values):
-            namespace = runpy.run_path(str(script), run_name="__mpidist__")
-    except MpidistError as error:
-        _name_line(error, script)
-        raise
+    with overriding(values) as asked:
+        namespace = runpy.run_path(str(script), run_name="__mpidist__")
+    for name in values:
+        if name not in asked:
+            near = near_names(name, asked) or sorted(asked)
+            hint = f"There are {', '.join(near)}" if near else "It has none"
+            msg = f"{script} has no md.param {name!r}. {hint}."
+            raise click.UsageError(msg)
     results = namespace.get("results")
     if not isinstance(results, Mapping) or not results:
         msg = f"{script} defines no `results`.\n\n{CONTRACT.replace(chr(8), '')}"
@@ -118,6 +127,17 @@ def _name_line(error: MpidistError, script: Path) -> None:
         if frame.filename == str(script):
             error.add_note(f"  in {script}, line {frame.lineno}: {frame.line}")
             return
+
+
+def _show_error_of(script: Path, error: Exception) -> bool:
+    """Print an exception of the user's script as Python does, from the script's first line on; False if it is not one."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != str(script):
+        trace = trace.tb_next
+    if trace is None and not (isinstance(error, SyntaxError) and error.filename == str(script)):
+        return False
+    click.echo("".join(traceback.format_exception(error.with_traceback(trace))), err=True, nl=False)
+    return True
 
 
 @cli.command()
@@ -189,16 +209,19 @@ def doctor(ranks: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the command: errors of mpidist are printed as text, without a traceback."""
     try:
-        cli.main(args=None if arguments is None else list(arguments), standalone_mode=True)
+        sys.exit(cli.main(None if arguments is None else list(arguments), "mpidist", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(WRONG)
     except WorldError as error:
         _fail(error, NO_RANKS)
     except MpidistError as error:
         _fail(error, WRONG)
-    except KeyboardInterrupt:
+    except click.Abort:
         sys.exit(INTERRUPTED)
 
 
 def _fail(error: MpidistError, code: int) -> None:
     text = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
-    Console(stderr=True).print(text, style="red", markup=False, highlight=False)
+    Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
     sys.exit(code)

@@ -160,7 +160,7 @@ class PartState:
         return int(self.ledger.done.sum()) if self.moved else len(self.ledger.table.chunks)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Snapshot:
     """One consistent state of a run. Cumulative: a later one replaces it, a lost one costs nothing."""
 
@@ -170,6 +170,10 @@ class Snapshot:
     parts: tuple[PartState, ...]
     final: bool = False
     note: str = field(default="", compare=False)
+
+    def __repr__(self) -> str:
+        done, total = self.progress.events_done, self.progress.events_total
+        return f"<Snapshot {self.sequence} of run {self.run}, {self.state}: {done} of {total} events>"
 
     @property
     def seconds(self) -> float:

@@ -87,7 +87,7 @@ def quantity(value: float) -> str:
     for factor, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
         if abs(value) >= 0.9995 * factor:
             return f"{value / factor:.3g}{prefix}"
-    return f"{value:.3g}" if value != int(value) else f"{int(value)}"
+    return f"{int(value)}" if float(value).is_integer() else f"{value:.3g}"
 
 
 def render(snapshot: Snapshot) -> RenderableType:
@@ -145,10 +145,11 @@ def panel(name: str, histogram: hist.Hist[Any], progress: Progress) -> Panel:
     if isinstance(axis, hist.axis.StrCategory):
         body = _category_bars([str(each) for each in axis], values)
     else:
-        body = _block_plot(values)
+        body = _block_plot(values, mean=histogram.kind == "MEAN")
         edges = f"{axis.edges[0]:g}"
         body += "\n" + edges + f"{axis.edges[-1]:g}".rjust(max(1, _width(values) - len(edges)))
-    return Panel(Text(body), title=f"{_plain_label(label)}{share}", title_align="left", expand=False)
+    title = Text(f"{_plain_label(label)}{share}")  # as text: rich would take [cm] for a style
+    return Panel(Text(body), title=title, title_align="left", expand=False)
 
 
 def _plain_label(label: str) -> str:
@@ -162,15 +163,19 @@ def _width(values: np.ndarray) -> int:
     return len(_merged(values))
 
 
-def _merged(values: np.ndarray) -> np.ndarray:
-    """Neighbouring bins added until they fit the panel."""
+def _merged(values: np.ndarray, *, mean: bool = False) -> np.ndarray:
+    """Neighbouring bins added (or averaged) until they fit the panel; nothing is drawn for nan and infinities."""
     step = -(-len(values) // MOST_COLUMNS)
-    padded = np.pad(values, (0, -len(values) % step))
-    return np.asarray(padded.reshape(-1, step).sum(axis=1))
+    columns = np.pad(_finite(values), (0, -len(values) % step)).reshape(-1, step)
+    return np.asarray(columns.mean(axis=1) if mean else columns.sum(axis=1))
 
 
-def _block_plot(values: np.ndarray) -> str:
-    heights = _merged(values)
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, 0.0)
+
+
+def _block_plot(values: np.ndarray, *, mean: bool = False) -> str:
+    heights = _merged(values, mean=mean)
     top = float(heights.max()) if len(heights) else 0.0
     eighths = (
         np.rint(np.clip(heights / top, 0, 1) * ROWS * 8).astype(int)
@@ -185,8 +190,9 @@ def _block_plot(values: np.ndarray) -> str:
 
 
 def _category_bars(names: list[str], values: np.ndarray) -> str:
-    top, width = max(float(values.max(initial=0.0)), 1e-300), max(map(len, names), default=0)
+    lengths = _finite(values)
+    top, width = max(float(lengths.max(initial=0.0)), 1e-300), max(map(len, names), default=0)
     return "\n".join(
-        f"{name:{width}} {'█' * round(30 * value / top):30} {quantity(float(value))}"
-        for name, value in zip(names, values, strict=True)
+        f"{name:{width}} {'█' * round(30 * length / top):30} {quantity(float(value))}"
+        for name, value, length in zip(names, values, lengths, strict=True)
     )

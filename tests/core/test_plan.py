@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import awkward as ak
 import cloudpickle  # type: ignore[import-untyped,unused-ignore]
 import hist
 import numpy as np
@@ -23,6 +21,9 @@ from .states import DATA, PART
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    import awkward as ak
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # another process cannot import the tests
 
@@ -169,7 +170,7 @@ def test_what_cannot_be_run_is_said_at_once() -> None:
         make_plan({"x": 5})
     with pytest.raises(LazyUsage):
         make_plan({"a": md.count(events.nMuon), "b": md.count(md.open(PART.format(0)).nMuon)})
-    with pytest.raises(TypeError, match="no parameter 'cut'.*none"):
+    with pytest.raises(TypeError, match=r"no parameter 'cut'.*none"):
         make_plan({"n": md.count(events.nMuon)}, parameters={"cut": 1})
     with pytest.raises(TypeError, match=r"no parameter 'cat'.*\['cut'\]"):
         make_plan(cut_with(1.0)(events), parameters={"cat": 1})

@@ -162,7 +162,7 @@ def test_results_are_a_mapping_with_attributes() -> None:
 
 
 def test_a_misspelt_result_gets_near_names() -> None:
-    with pytest.raises(AttributeError, match="no result 'mas'. Hint: did you mean mass"):
+    with pytest.raises(AttributeError, match=r"no result 'mas'. Hint: did you mean mass"):
         _ = RESULTS.mas
     with pytest.raises(KeyError, match="did you mean mass"):
         _ = RESULTS["Mass"]

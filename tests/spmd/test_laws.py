@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mpidist.chunks import Chunk
 
 Place = tuple[int, int, int]
+LISTS = ak.types.from_datashape("var * float64", highlevel=False)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -318,8 +319,7 @@ words = st.dictionaries(st.integers(0, 25), st.sampled_from(["stop", "pause"]), 
 
 
 @settings(
-    phases=[__import__("hypothesis").Phase.generate],
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

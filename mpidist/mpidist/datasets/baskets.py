@@ -129,7 +129,9 @@ def assemble_lists(
             if offsets and len(ends):
                 starts.append(ends + total)
                 total = int(starts[-1][-1])
-            if where.header and dtype is not None:
+            if where.header:
+                if dtype is None:  # only the offsets are wanted, and `_ends` has checked the sizes
+                    continue
                 values = _without_headers(values, edges - edges[0], where.header)
         if len(values) % item:
             raise FrameError(f"{len(values)} bytes are not made of items of {item} bytes")

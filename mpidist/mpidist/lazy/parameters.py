@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Param", "overriding", "param"]
 
 _overrides: ContextVar[Mapping[str, object]] = ContextVar("mpidist_parameters")
+_asked: ContextVar[dict[str, object]] = ContextVar("mpidist_parameters_asked")
 
 
 class Param(Value):
@@ -121,6 +122,7 @@ def param(
         )
     leaf = Parameter(name, value, min, max, step, unit, None if options is None else tuple(options))
     _checked(leaf, value)
+    _asked.get({})[name] = value
     overrides = _overrides.get({})
     if name in overrides:
         given = _checked(leaf, overrides[name])
@@ -129,13 +131,18 @@ def param(
 
 
 @contextmanager
-def overriding(values: Mapping[str, object]) -> Iterator[None]:
-    """Within this context `param` takes its values from `values` where they name it."""
-    token = _overrides.set({**_overrides.get({}), **values})
+def overriding(values: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    """Within this context `param` takes its values from `values` where they name it.
+
+    Gives the default of each parameter that was made in it so far, by name.
+    """
+    asked: dict[str, object] = {}
+    tokens = _overrides.set({**_overrides.get({}), **values}), _asked.set(asked)
     try:
-        yield
+        yield asked
     finally:
-        _overrides.reset(token)
+        _overrides.reset(tokens[0])
+        _asked.reset(tokens[1])
 
 
 def _checked(leaf: Parameter, value: object) -> object:

@@ -37,6 +37,8 @@ ONE_THREAD = (
     "NUMEXPR_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
+MOST_RANKS_PER_PROCESSOR = 16
+"""Each rank takes about 100 MB and a connection; mpiexec would go on starting them until the memory is used up."""
 STOP_SECONDS = 2
 """A rank that is busy does not end on TERM; it is killed after this time."""
 
@@ -107,6 +109,11 @@ class Local:
         if self.size < 1:
             raise WorldError(
                 f"Local(ranks={self.ranks}): at least one rank is needed. Hint: Local() takes one per processor."
+            )
+        if self.size > MOST_RANKS_PER_PROCESSOR * processors():
+            raise WorldError(
+                f"Local(ranks={self.ranks}): {self.size} ranks on {processors()} processors would use up this machine. "
+                f"Hint: at most {MOST_RANKS_PER_PROCESSOR} for each processor; Local() takes one."
             )
         for package in ("mpi4py", "ipyparallel"):
             if importlib.util.find_spec(package) is None:
