@@ -190,9 +190,10 @@ def _block_plot(values: np.ndarray, *, mean: bool = False) -> str:
 
 
 def _category_bars(names: list[str], values: np.ndarray) -> str:
-    lengths = _finite(values)
-    top, width = max(float(lengths.max(initial=0.0)), 1e-300), max(map(len, names), default=0)
+    lengths = np.clip(_finite(values), 0, None)
+    shares = lengths / (lengths.max(initial=0.0) or 1.0)
+    width = max(map(len, names), default=0)
     return "\n".join(
-        f"{name:{width}} {'█' * round(30 * length / top):30} {quantity(float(value))}"
-        for name, value, length in zip(names, values, lengths, strict=True)
+        f"{name:{width}} {'█' * round(30 * share):30} {quantity(float(value))}"
+        for name, value, share in zip(names, values, shares, strict=True)
     )

@@ -27,7 +27,8 @@ def file(index: int, *, sample: int = 0, entries: int = 100, problem: str | None
 
 def table(*events: int, samples: tuple[str, ...] = ("s",), problems: int = 0, unscanned: int = 0) -> Table:
     """A file with two chunks for each of `events`, in samples by turns; then files with problems."""
-    files, chunks = [], []
+    files: list[Any] = []
+    chunks: list[Chunk] = []
     for index, count in enumerate(events):
         sample = index % len(samples)
         files.append(file(index, sample=sample, entries=count))

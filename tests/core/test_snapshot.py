@@ -31,7 +31,8 @@ def test_before_anything_is_known() -> None:
     nothing = snapshot()
     assert (nothing.progress.events_total, nothing.progress.fraction, nothing.progress.eta) == (0, 0.0, None)
     assert list(nothing.results) == []
-    assert nothing.failures == nothing.ranks == ()
+    assert not nothing.failures
+    assert not nothing.ranks
     assert str(nothing.receipt).startswith("0 of 0 events, 0 failed")
 
 

@@ -134,7 +134,7 @@ def results_of(events: Any, kinds: frozenset[str]) -> dict[str, Any]:
         "count": md.count(md.apply(happening, n)),
         "sum": md.sum(y),
         "n": md.hist(n, md.axis.Integer(0, 4)),
-        **{name: every[name]() for name in sorted(kinds)},
+        **{name: every[name]() for name in sorted(kinds)},  # type: ignore[no-untyped-call,unused-ignore]
     }
 
 
@@ -298,7 +298,10 @@ class Truth:
         names = [sample.name for sample in snapshot.parts[-1].plan.dataset.samples]
         for number, name in enumerate(names):
             found = [self.of(chunk) for chunk in chunks if chunk.sample == number]
-            count, total = (sum((each[i] for each in found), Fraction(0)) for i in (0, 1))  # type: ignore[misc]
+            parts: list[Any] = [list(each) for each in zip(*found, strict=True)]
+            count, total = (
+                (sum(part, Fraction(0)) for part in parts[:2]) if parts else (Fraction(0), Fraction(0))
+            )
             slots = [sum((each[2][i] for each in found), Fraction(0)) for i in range(6)]
             alone = len(names) == 1
             got_count = results.count if alone else results.count[name]
