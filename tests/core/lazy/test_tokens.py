@@ -69,7 +69,7 @@ def test_origin_counts(events: lazy.Lazy, other_origin: Any) -> None:
 
 def test_changed_globals_of_a_function_count(events: lazy.Lazy) -> None:
     scope: dict[str, Any] = {"cut": 1}
-    exec("def above(x):\n    return x > cut", scope)  # noqa: S102  a function with globals of its own
+    exec("def above(x):\n    return x > cut", scope)
     recorded = lazy.apply(scope["above"], events.run)
     before = lazy.digest(recorded)
     assert lazy.digest(recorded) == before

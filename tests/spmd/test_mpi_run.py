@@ -1,0 +1,396 @@
+"""Runs on real MPI ranks: the same bits as on threads, and all that can happen to a run in its life."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import cloudpickle  # type: ignore[import-untyped,unused-ignore]
+import hist
+import numpy as np
+import pytest
+
+import mpidist as md
+from mpidist.errors import RankDied, RunFailed, WorldError
+from mpidist.plan import make_plan
+from mpidist.run import Run
+from mpidist.session import Session
+from mpidist.threadworld import ThreadWorld
+from mpidist.world.processes import marked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mpidist.world import World
+
+pytestmark = pytest.mark.mpi
+cloudpickle.register_pickle_by_value(sys.modules[__name__])  # ranks cannot import the tests
+
+DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
+PACE = md.Pace(period=0.02)
+LONG = 60.0
+
+
+@pytest.fixture
+def session(world: World) -> Session:
+    """The shared ranks; not closed here."""
+    return Session(world)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Eight names of the file with 100 000 dimuon events."""
+    for number in range(8):
+        os.link(DIMUON, tmp_path / f"d{number}.root")
+    return tmp_path
+
+
+def near(pt: ak.Array) -> ak.Array:
+    """A function that only this test knows."""
+    return pt[pt > SOME_CUT]
+
+
+SOME_CUT = 12.5
+
+
+class Span:
+    """An accumulator of a class that only this test knows."""
+
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high = low, high
+
+    def __add__(self, other: Span) -> Span:
+        return Span(min(self.low, other.low), max(self.high, other.high))
+
+    def __repr__(self) -> str:
+        return f"Span({self.low!r}, {self.high!r})"
+
+
+def span(pt: ak.Array) -> Span:
+    return Span(float(ak.min(pt)), float(ak.max(pt)))
+
+
+def every_kind(events: Any) -> dict[str, Any]:
+    muons = events.Muon
+    pt, eta = muons.pt, muons.eta
+    log = md.axis.Regular(30, 1, 300, transform=md.axis.transform.log)
+    return {
+        "pt": md.hist(pt, md.axis.Regular(50, 0, 100)),
+        "log": md.hist(pt, log, weight=1 / (1 + pt)),
+        "plane": md.hist(pt, eta, md.axis.Variable([0, 5, 20, 100]), md.axis.Regular(6, -3, 3)),
+        "auto": md.hist(eta, bins=40),
+        "count": md.count(pt),
+        "sum": md.sum(pt),
+        "mean": md.mean(eta),
+        "low": md.min(pt),
+        "high": md.max(pt),
+        "profile": md.profile(eta, pt, md.axis.Regular(12, -3, 3)),
+        "flow": md.cutflow({"two": ak.num(muons) == 2, "hard": ak.any(pt > 20, axis=1)}),
+        "first": md.take(muons, 5),
+        "near": md.sum(md.apply(near, pt)),
+        "span": md.reduce(span, pt, zero=Span(np.inf, -np.inf)),
+    }
+
+
+def bits(value: object) -> bytes:
+    if isinstance(value, hist.Hist):
+        return np.ascontiguousarray(value.view(flow=True)).tobytes() + repr(value.axes).encode()
+    if isinstance(value, ak.Array):
+        return repr(ak.to_list(value)).encode()
+    return repr(value).encode()
+
+
+def assert_same(found: md.Results, expected: md.Results) -> None:
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        assert bits(found[name]) == bits(value), name
+
+
+def on_threads(results: dict[str, Any]) -> md.Results:
+    return Run(make_plan(results), ThreadWorld(3)).result()
+
+
+def await_progress(run: Run) -> int:
+    """Wait for a snapshot with some events; gives their number."""
+    deadline = time.monotonic() + LONG
+    while not run.progress.events_done:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return run.progress.events_done
+
+
+class Slow:
+    """Lets each rank do one chunk, then holds it until `release`; slow then, until it is told to `hurry`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.free, self.fast = folder / "free", folder / "fast"
+        self.calls = 0
+
+    def __call__(self, values: ak.Array) -> ak.Array:
+        if ak.backend(values) != "cpu" or not len(values):  # while it is traced
+            return values
+        self.calls += 1
+        while self.calls > 1 and not self.free.exists() and not self.fast.exists():
+            time.sleep(0.01)
+        if not self.fast.exists():
+            time.sleep(0.25)
+        return values
+
+    def release(self) -> None:
+        """Some time after a word was given."""
+        time.sleep(0.3)
+        self.free.touch()
+
+    def hurry(self) -> None:
+        self.fast.touch()
+
+
+def slowly(events: Any, slow: Slow) -> dict[str, Any]:
+    return {**every_kind(events), "slow": md.count(md.apply(slow, events.Muon.pt))}
+
+
+@pytest.mark.parametrize("ranks", [1, 4])
+def test_any_number_of_real_ranks_gives_the_bits_of_threads(ranks: int, files: Path, state: Path) -> None:
+    results = every_kind(md.open(f"{files}/*.root:Events"))
+    with md.connect(md.Local(ranks=ranks)) as session:
+        name = session.world.name
+        run = session.run(results, pace=PACE)
+        assert_same(run.result(), on_threads(results))
+        assert str(run.receipt).startswith("800000 of 800000 events, 0 failed; ")
+        assert str(run.receipt).endswith(f"on {ranks} rank{'s' if ranks > 1 else ''}")
+    assert marked(name) == []
+    assert not any(name in file.name for file in state.iterdir())
+
+
+def test_two_ranks_give_the_bits_of_threads_also_for_samples(session: Session, files: Path) -> None:
+    results = every_kind(md.open(f"{files}/*.root:Events"))
+    assert_same(session.run(results, pace=PACE).result(), on_threads(results))
+    events = md.open(
+        {
+            "data": f"{files}/d0.root:Events",
+            "mc": md.open(f"{files}/d[123].root:Events", weight=lambda events: 1 / (1 + events.nMuon)),
+        }
+    )
+    found = session.run(every_kind(events), pace=PACE).result()
+    assert_same(found, on_threads(every_kind(events)))
+    assert list(found.pt.axes[0]) == ["data", "mc"]
+
+
+def test_snapshots_come_while_it_runs_and_are_consistent(session: Session, files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    slow = Slow(files)
+    slow.free.touch()
+    kinds = {
+        "n": md.hist(events.nMuon, md.axis.Integer(0, 20)),
+        "slow": md.count(md.apply(slow, events.nMuon)),
+    }
+    run = session.run(kinds, pace=PACE)
+    seen: list[md.Snapshot] = []
+    run.subscribe(seen.append)
+    run.wait(LONG)
+    deadline = time.monotonic() + 10
+    while not (seen and seen[-1].final) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(seen) > 3
+    for snapshot in seen:
+        if snapshot.parts:
+            assert snapshot.results.n.sum(flow=True) == snapshot.progress.events_done
+    done = [snapshot.progress.events_done for snapshot in seen]
+    assert done == sorted(done)
+    assert done[-1] == 800_000
+
+
+def test_a_function_that_raises_and_a_retry(session: Session, files: Path) -> None:
+    flag = files / "flag"
+    flag.touch()
+
+    def picky(pt: ak.Array) -> ak.Array:
+        if ak.backend(pt) == "cpu" and len(pt) and flag.exists():
+            raise ZeroDivisionError("my mistake")
+        return pt
+
+    events = md.open(f"{files}/*.root:Events")
+    run = session.run(n=md.count(md.apply(picky, events.Muon.pt)), m=md.count(events.nMuon)).wait(LONG)
+    assert run.state == "done"
+    assert {Path(failure.file).name for failure in run.failures} == {f"d{i}.root" for i in range(8)}
+    assert {failure.rank for failure in run.failures} == {0, 1}
+    failure = run.failures[0]
+    assert (failure.kind, failure.message) == ("ZeroDivisionError", "my mistake")
+    assert any("my mistake" in frame.code for frame in failure.frames)
+    assert failure.recorded_at is not None
+    assert "md.apply(picky" in failure.recorded_at.code
+    with pytest.raises(RunFailed, match=r"0 of 800000 events, \d+ failed"):
+        run.result()
+    flag.unlink()
+    assert run.retry().result().m == 800_000
+
+
+def test_corrupt_files(session: Session, files: Path) -> None:
+    good = DIMUON.read_bytes()
+    for name, content in {"d3.root": good[: len(good) // 2], "d5.root": b""}.items():
+        (files / name).unlink()
+        (files / name).write_bytes(content)
+    events = md.open(f"{files}/*.root:Events")
+    run = session.run(n=md.count(events.nMuon))
+    with pytest.raises(RunFailed, match="2 of 8 files could not be used"):
+        run.result()
+    assert {Path(failure.file).name for failure in run.failures} == {"d3.root", "d5.root"}
+    assert run.result(partial=True).n == 600_000
+    for name in ("d3.root", "d5.root"):
+        (files / name).write_bytes(good)
+    assert run.retry().result().n == 800_000
+
+
+def test_stop_keeps_what_is_there_and_retry_does_the_rest(session: Session, files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    slow = Slow(files)
+    run = session.run(slowly(events, slow), pace=PACE)
+    await_progress(run)
+    run.stop()
+    slow.release()
+    run.wait(LONG)
+    assert run.state == "stopped"
+    done = run.progress.events_done
+    assert 0 < done < 800_000
+    assert run.result(partial=True).flow.values()[0] == done
+    slow.hurry()
+    assert_same(run.retry().result(), on_threads(slowly(events, slow)))
+
+
+def test_ranks_are_free_while_a_run_is_paused(session: Session, files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    slow = Slow(files)
+    run = session.run(slowly(events, slow), pace=PACE)
+    await_progress(run)
+    run.pause()
+    slow.release()
+    run.wait(LONG)
+    assert run.state == "paused"
+    assert 0 < run.progress.events_done < 800_000
+    session.px["mine"] = 5
+    session.px.execute("from mpi4py import MPI; total = MPI.COMM_WORLD.allreduce(mine)")
+    assert session.px["total"] == [10, 10]
+    assert session.run(n=md.count(events.nMuon)).result().n == 800_000  # another run meanwhile
+    slow.hurry()
+    run.resume()
+    assert_same(run.result(), on_threads(slowly(events, slow)))
+    assert session.px["mine"] == [5, 5]
+
+
+@pytest.fixture
+def doomed(state: Path) -> Iterator[Session]:
+    with md.connect(md.Local(ranks=2)) as session:
+        yield session
+
+
+def test_a_killed_rank_leaves_the_last_snapshot_for_a_retry_elsewhere(
+    doomed: Session, session: Session, files: Path
+) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    slow = Slow(files)
+    run = doomed.run(slowly(events, slow), pace=PACE)
+    before = await_progress(run)
+    began = time.monotonic()
+    os.kill(doomed.world.pids[1], signal.SIGKILL)
+    run.wait(LONG)
+    assert time.monotonic() - began < 5
+    assert run.state == "failed"
+    assert isinstance(run.error, RankDied)
+    assert run.snapshot is not None
+    assert run.snapshot.final
+    assert run.snapshot.state == "failed"
+    kept = run.progress.events_done
+    assert before <= kept < 800_000
+    assert run.result(partial=True).flow.values()[0] == kept
+    with pytest.raises(RankDied, match=r"md\.connect"):
+        run.result()
+    with pytest.raises(RankDied, match=r"md\.connect"):
+        run.retry()
+    run.wait(LONG)
+    slow.hurry()
+    run.retry(session)
+    assert_same(run.result(), on_threads(slowly(events, slow)))
+    assert str(run.receipt).startswith("800000 of 800000 events, 0 failed")
+
+
+def test_closing_ends_runs_and_processes(doomed: Session, files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    slow = Slow(files)
+    run = doomed.run(slowly(events, slow), pace=PACE)
+    await_progress(run)
+    threading.Thread(target=slow.release).start()
+    doomed.close()
+    assert marked(doomed.world.name) == []
+    run.wait(LONG)
+    assert run.state == "stopped"
+    assert 0 < run.progress.events_done < 800_000
+    assert repr(doomed).endswith("ended>")
+    with pytest.raises(WorldError, match="closed"):
+        doomed.run(n=md.count(events.nMuon))
+
+
+NOTEBOOK = """
+import os, sys, time
+import awkward as ak
+import mpidist as md
+from mpidist.world.processes import marked
+
+def slow(values):
+    if ak.backend(values) == "cpu" and len(values):
+        time.sleep(0.3)
+    return values
+
+session = md.connect(md.Local(ranks=2))
+events = md.open(sys.argv[1])
+run = session.run(n=md.count(md.apply(slow, events.Muon.pt)), m=md.count(events.nMuon))
+while not run.progress.events_done:
+    time.sleep(0.01)
+print("waiting", flush=True)
+run.wait()
+print(run.state, 0 < run.result(partial=True).m < 10_000_000, flush=True)
+print(session.run(m=md.count(events.nMuon)).result().m, session.px.apply_sync(os.getpid) == list(session.world.pids))
+session.close()
+print(marked(session.world.name))
+"""
+
+
+@pytest.mark.parametrize("whom", ["the kernel, as a notebook does", "the whole group, as Ctrl-C does"])
+def test_an_interrupt_stops_the_run_and_leaves_the_ranks_usable(whom: str, files: Path, state: Path) -> None:
+    for number in range(8, 100):
+        os.link(DIMUON, files / f"d{number}.root")
+    with subprocess.Popen(
+        [sys.executable, "-c", NOTEBOOK, f"{files}/*.root:Events"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as kernel:
+        assert kernel.stdout is not None
+        assert kernel.stdout.readline() == "waiting\n", kernel.communicate()[1]
+        send: Callable[[int, int], None] = os.kill if whom.startswith("the kernel") else os.killpg
+        began = time.monotonic()
+        send(kernel.pid, signal.SIGINT)
+        assert kernel.stdout.readline() == "stopped True\n", kernel.communicate()[1]
+        assert time.monotonic() - began < 5
+        out, err = kernel.communicate(timeout=LONG)
+    assert (kernel.returncode, err) == (0, "")
+    assert out.splitlines() == ["10000000 True", "[]"]
+
+
+def test_the_kernel_never_imports_mpi() -> None:
+    code = (
+        "import sys\n"
+        "import mpidist, mpidist_widgets, mpidist.cli\n"
+        "print([name for name in sys.modules if name.split('.')[0] == 'mpi4py'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
