@@ -61,8 +61,8 @@ class Accumulators:
         return [number for each in self.by_key.values() for number in each.layout()]
 
     def payloads(self) -> dict[Key, object]:
-        """What travels as objects."""
-        return {key: each.payload() for key, each in self.by_key.items() if each.has_payload}
+        """What travels as objects: copies, or what the user's classes raised when they were copied."""
+        return {key: _copied(each) for key, each in self.by_key.items() if each.has_payload}
 
     def pack(
         self, layout: Sequence[int], done: NDArray[np.bool_], failed: NDArray[np.bool_]
@@ -121,13 +121,35 @@ class Objects:
     failures: list[Failure] = field(default_factory=list)
 
     def dumps(self) -> bytes:
-        """Pickled with cloudpickle: payloads may be objects of classes that the user defined in the notebook."""
-        return cast("bytes", cloudpickle.dumps((self.payloads, self.failures)))
+        """Pickled with cloudpickle: payloads may be objects of classes that the user defined in the notebook.
+
+        What cannot be pickled is replaced by the reason.
+        """
+        try:
+            return cast("bytes", cloudpickle.dumps((self.payloads, self.failures)))
+        except Exception:  # noqa: BLE001 (of the user's classes)
+            payloads = {key: _sendable(payload) for key, payload in self.payloads.items()}
+            return cast("bytes", cloudpickle.dumps((payloads, self.failures)))
 
     @classmethod
     def loads(cls, data: bytes) -> Objects:
         """From bytes that a rank of this run made."""
         return cls(*pickle.loads(data))
+
+
+def _copied(accumulator: Accumulator) -> object:
+    try:
+        return accumulator.payload()
+    except Exception as error:  # noqa: BLE001 (of the user's classes)
+        return BrokenPayload(f"its value cannot be copied: {type(error).__name__}: {error}")
+
+
+def _sendable(payload: object) -> object:
+    try:
+        cloudpickle.dumps(payload)
+    except Exception as error:  # noqa: BLE001 (of the user's classes)
+        return BrokenPayload(f"its value cannot be pickled: {type(error).__name__}: {error}")
+    return payload
 
 
 def merge_objects(plan: Plan) -> Any:
