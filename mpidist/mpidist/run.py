@@ -16,13 +16,12 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
-import cloudpickle
-
 from .checkpoint import save
 from .errors import RunFailed, WorldError
 from .part import Part
 from .snapshot import Progress, Results, Snapshot
 from .spmd.loop import Pace
+from .spmd.pickling import dumps
 from .spmd.task import Resume, Start
 from .stream import Stream
 
@@ -58,6 +57,13 @@ class WorldPort(Protocol):
 
     def control(self, run_id: str, word: Literal["stop", "pause"]) -> None:
         """Tell every rank a word; from any thread, without waiting."""
+
+
+class HasWorld(Protocol):
+    """A session: whatever has ranks."""
+
+    @property
+    def world(self) -> WorldPort: ...
 
 
 class Run:
@@ -219,7 +225,7 @@ class Run:
             if self._state == "paused":
                 self._launch(Resume())
 
-    def retry(self, world: WorldPort | None = None) -> Run:
+    def retry(self, world: WorldPort | HasWorld | None = None) -> Run:
         """Process only what is missing (failed chunks and files, and what a stop left), and add it to what is there.
 
         `world` is where (a session, if the run's own ranks are gone). Raises WorldError while the run is going on.
@@ -228,7 +234,8 @@ class Run:
             if self._state not in ENDED:
                 msg = f"the run is {self._state}. Hint: run.wait() or run.stop() first."
                 raise WorldError(msg)
-            self._world = getattr(world, "world", world) or self._world
+            if world is not None:
+                self._world = cast("WorldPort", getattr(world, "world", world))
             part = self._parts[-1]
             self._error = None
             if part.idle:
@@ -256,7 +263,7 @@ class Run:
         try:
             self._world.submit(
                 self.id,
-                cloudpickle.dumps(task),
+                dumps(task),
                 lambda meta, buffers: inbox.put(("message", meta, buffers)),
                 lambda outcome: inbox.put(("end", outcome, None)),
             )
