@@ -11,7 +11,6 @@ import json
 import math
 import platform
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +26,7 @@ import uhi.io.hdf5
 
 from .errors import DatasetError, ResultError
 from .snapshot import Results
+from .writing import write_whole
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -56,22 +56,21 @@ class Saved:
 
 
 def save(snapshot: Snapshot, path: str | PathLike[str], *, started: float) -> None:
-    """Write a snapshot's results and run card; the file appears whole or not at all."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["mpidist_format"] = FORMAT
-            group = file.create_group("results", track_order=True)
-            results = snapshot.results
-            written = [name for name, value in results.items() if _write(group, name, value)]
-            card = run_card(snapshot, started=started)
-            card["not_saved"] = [name for name in card["plan"].get("results", ()) if name not in written]
-            file["run_card"] = json.dumps(card, indent=1, allow_nan=False)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a snapshot's results and run card; the file appears whole or not at all.
+
+    Raises DatasetError if it cannot be written there (see `write_whole`).
+    """
+    # In memory first: on a full disk the HDF5 library can end the process.
+    with h5py.File("run.h5", "w", driver="core", backing_store=False) as file:
+        file.attrs["mpidist_format"] = FORMAT
+        group = file.create_group("results", track_order=True)
+        results = snapshot.results
+        written = [name for name, value in results.items() if _write(group, name, value)]
+        card = run_card(snapshot, started=started)
+        card["not_saved"] = [name for name in card["plan"].get("results", ()) if name not in written]
+        file["run_card"] = json.dumps(card, indent=1, allow_nan=False)
+        file.flush()
+        write_whole(path, file.id.get_file_image())
 
 
 def run_card(snapshot: Snapshot, *, started: float) -> dict[str, Any]:

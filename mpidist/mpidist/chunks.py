@@ -1,4 +1,4 @@
-"""Chunks: how the entries of all files are cut, ordered and dealt to ranks.
+"""Chunks: how the entries of files are cut, ordered and owned by ranks.
 
 1. *Cut.* A file is cut on boundaries that all needed columns share (baskets or clusters), because a cut
    basket is decompressed once for each of its parts. Small clusters are joined until a chunk is worth its
@@ -6,12 +6,12 @@
    memory budget are cut at the boundaries of the biggest column, else evenly.
 2. *Order.* Each chunk has a key in [0, 1): within a file the chunks are shuffled by a hash and spread evenly, so
    that the chunks with keys below any value are an unbiased sample, stratified by file.
-3. *Deal.* The files, in order, are laid on a line of length "estimated work"; rank r owns the chunks whose
-   middles lie in its P-th part of the line. So a rank opens few files, and finds its columns in its own cache
-   in the next run.
+3. *Own.* The files, in order, are laid on a line on which each has the same length; rank r owns the chunks whose
+   middles lie in its P-th part of the line (see `Owners`). So a rank opens few files, and finds its columns in its own
+   cache in the next run.
 
-Steps 1 and 2 depend on the files and the plan only, never on the number of ranks: that is why results are the
-same bit for bit on any number of ranks.
+A file is cut as soon as it is scanned, whatever is known of the others. Steps 1 and 2 depend on the file and the plan only,
+never on the number of ranks: that is why results are the same bit for bit on any number of ranks.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from .datasets import FileInfo
+    from .datasets import FileInfo, FileRef
 
-__all__ = ["Chunk", "Cost", "cut", "deal", "order_key"]
+__all__ = ["Chunk", "Cost", "Owners", "cut", "file_order", "order_key"]
 
 # Entries of different files never get the same event index, whatever files are added or repaired later.
 FILE_STRIDE = 1 << 40
@@ -99,7 +99,7 @@ class Cost:
 
 
 def cut(files: Sequence[FileInfo], cost: Cost, *, seed: int = 0) -> tuple[Chunk, ...]:
-    """All chunks of `files`, in order of file and entry; files with a problem have none."""
+    """All chunks of `files`, numbered from 0 in the order given; files with a problem have none."""
     chunks: list[Chunk] = []
     for info in files:
         if info.problem is not None or info.entries == 0:
@@ -174,21 +174,39 @@ def order_key(*parts: object) -> float:
 
 
 def _keys(info: FileInfo, edges: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
-    count = len(edges) - 1
-    drawn = np.array([order_key(seed, info.identity, info.ref.index, int(start)) for start in edges[:-1]])
-    place = np.empty(count)
-    place[np.argsort(drawn, kind="stable")] = np.arange(count)
-    return (place + order_key(seed, info.identity, info.ref.index, "file")) / count
+    drawn = [order_key(seed, info.identity, info.ref.index, int(start)) for start in edges[:-1]]
+    return _spread(drawn, order_key(seed, info.identity, info.ref.index, "file"))
 
 
-def deal(chunks: Sequence[Chunk], size: int) -> list[list[int]]:
-    """For each of `size` ranks the indices of its chunks, in the order of their keys."""
-    events = np.array([chunk.events for chunk in chunks], dtype=np.float64)
-    middles = np.cumsum(events) - events / 2
-    owners = np.minimum((middles / max(events.sum(), 1.0) * size).astype(np.int64), size - 1)
-    queues: list[list[int]] = [[] for _ in range(size)]
-    for chunk, owner in sorted(
-        zip(chunks, owners, strict=True), key=lambda pair: (pair[0].key, pair[0].index)
-    ):
-        queues[int(owner)].append(chunk.index)
-    return queues
+def file_order(refs: Sequence[FileRef], *, seed: int = 0) -> list[FileRef]:
+    """The files in the order in which they are looked at: shuffled, any prefix with the same share of each sample."""
+    keyed: list[tuple[float, int, FileRef]] = []
+    for sample in {ref.sample for ref in refs}:
+        own = [ref for ref in refs if ref.sample == sample]
+        keys = _spread([order_key(seed, ref.path, ref.index) for ref in own], order_key(seed, sample))
+        keyed += [(float(key), ref.index, ref) for key, ref in zip(keys, own, strict=True)]
+    return [ref for _, _, ref in sorted(keyed, key=lambda each: each[:2])]
+
+
+def _spread(drawn: Sequence[float], shift: float) -> NDArray[np.float64]:
+    """Keys in [0, 1) that have the order of the numbers drawn, but are evenly spread; `shift` is in [0, 1)."""
+    place = np.empty(len(drawn))
+    place[np.argsort(drawn, kind="stable")] = np.arange(len(drawn))
+    return (place + shift) / max(len(drawn), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Which of `size` ranks owns which part of which file: `place` is the place of each file number on the line."""
+
+    place: Mapping[int, int]
+    size: int
+
+    @classmethod
+    def of(cls, refs: Sequence[FileRef], size: int) -> Owners:
+        """The owners of all files of a dataset, or of those of a lease."""
+        return cls({ref.index: place for place, ref in enumerate(refs)}, size)
+
+    def __call__(self, file: int, share: float) -> int:
+        """The rank that owns what lies at `share` (0 its begin, 1 its end) of a file."""
+        return min(int((self.place[file] + share) / len(self.place) * self.size), self.size - 1)

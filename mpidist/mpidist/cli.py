@@ -1,6 +1,6 @@
 """The command ``mpidist``: run an analysis script, look at saved results, try the demo, check the installation.
 
-Exit codes: 0 complete, 1 the run is incomplete (the receipt says what is missing), 2 wrong usage or an error on the
+Exit codes: 0 complete, 1 the run is incomplete (the receipt says what is missing; also after Ctrl-C or SIGTERM), 2 wrong usage or an error on the
 user's side (script, files, columns), 3 the ranks could not be started or died, 130 interrupted.
 """
 
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import runpy
+import signal
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ from .errors import MpidistError, WorldError, near_names
 from .version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["main"]
 
@@ -79,7 +81,8 @@ def run(
     values = dict(_setting(text) for text in settings)
     console = Console()
     try:
-        code = execute(_executed(script, values), ranks=ranks, out=out, console=console)
+        with ending_as_by_ctrl_c():
+            code = execute(_executed(script, values), ranks=ranks, out=out, console=console)
     except MpidistError as error:
         _name_line(error, script)
         raise
@@ -88,6 +91,25 @@ def run(
             raise
         code = WRONG
     sys.exit(0 if partial and code == INCOMPLETE else code)
+
+
+@contextmanager
+def ending_as_by_ctrl_c() -> Iterator[None]:
+    """Inside, the signals of batch systems and closed terminals stop the run as Ctrl-C does, and leave no ranks behind."""
+
+    def interrupt(number: int, _frame: object) -> None:
+        click.echo(f"{signal.Signals(number).name}: stopping the run, keeping what is there", err=True)
+        raise KeyboardInterrupt
+
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    changed = [each for each in numbers if signal.getsignal(each) is signal.SIG_DFL]  # nohup ignores SIGHUP
+    for number in changed:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -187,7 +209,9 @@ def demo(ranks: int, out: Path, repeat: int) -> None:
     """Run the example analysis on real CMS events with local MPI ranks."""
     from .demo import run_demo
 
-    sys.exit(run_demo(ranks=ranks, out=out, repeat=repeat))
+    with ending_as_by_ctrl_c():
+        code = run_demo(ranks=ranks, out=out, repeat=repeat)
+    sys.exit(code)
 
 
 @cli.command()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
-import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hist
@@ -13,6 +12,7 @@ import numpy as np
 import uproot
 
 from .errors import ResultError
+from .writing import write_whole
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -33,7 +33,8 @@ def to_root(results: Mapping[str, Any] | hist.Hist[Any], path: str | PathLike[st
     `results` is `run.result()`, another mapping of names to values, or one histogram (named "histogram"). A histogram of
     several samples becomes one object for each, "<name>_<sample>". What ROOT's histograms cannot hold (numbers, arrays,
     more than three axes, profiles in two dimensions) is left out and named in the log. Under- and overflow are written,
-    but not those of histograms with a category axis. The file appears whole or not at all.
+    but not those of histograms with a category axis. Raises ResultError if
+    nothing is left, DatasetError if it cannot be written (then nothing is changed there).
     """
     named = {"histogram": results} if isinstance(results, hist.Hist) else dict(results)
     flat = {name: each for key, value in named.items() for name, each in _by_sample(key, value).items()}
@@ -48,17 +49,19 @@ def to_root(results: Mapping[str, Any] | hist.Hist[Any], path: str | PathLike[st
         logger.warning(
             "not written to %s, as ROOT has no histograms like them: %s", path, ", ".join(left_out)
         )
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex[:8]}.root")
-    try:
-        with uproot.recreate(temporary) as file:
-            for name, value in histograms.items():
-                file[name] = _for_root(value)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    memory = _Memory()
+    with uproot.recreate(memory) as file:
+        for name, value in histograms.items():
+            file[name] = _for_root(value)
+    write_whole(path, memory.getvalue())
     return list(histograms)
+
+
+class _Memory(io.BytesIO):
+    """Keeps what was written when uproot closes it."""
+
+    def close(self) -> None:
+        pass
 
 
 def _fits(value: object) -> bool:

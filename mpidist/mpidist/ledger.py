@@ -7,13 +7,15 @@ bitmaps as integers is their union, and a chunk counted twice would show as a wr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from .chunks import Chunk
@@ -37,15 +39,29 @@ def unpack_bits(words: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Table:
-    """The files as scanned and the chunks cut from them; the same on every rank and in the kernel.
+    """The files scanned so far and the chunks cut from them; the same on every rank and in the kernel.
 
-    `unscanned` is the number of files that a stop came before.
+    It grows while files are scanned: `expected` is how many there are to be of each sample (empty: no more than `files`).
     """
 
     files: tuple[FileInfo, ...]
     chunks: tuple[Chunk, ...]
     samples: tuple[str, ...]
-    unscanned: int = 0
+    expected: tuple[int, ...] = ()
+
+    def extended(self, files: Sequence[FileInfo], chunks: Sequence[Chunk]) -> Table:
+        """With further files and their chunks, which are numbered on from the last."""
+        return replace(self, files=(*self.files, *files), chunks=(*self.chunks, *chunks))
+
+    @cached_property
+    def unscanned(self) -> tuple[int, ...]:
+        """How many files of each sample are not scanned yet."""
+        if not self.expected:
+            return (0,) * len(self.samples)
+        scanned = [0] * len(self.samples)
+        for info in self.files:
+            scanned[info.ref.sample] += 1
+        return tuple(e - s for e, s in zip(self.expected, scanned, strict=True))
 
     @cached_property
     def events(self) -> NDArray[np.int64]:
@@ -75,11 +91,15 @@ class SampleProgress:
     name: str
     events_done: int
     events_total: int
+    files_unscanned: int = 0
+    events_unscanned: int = 0
+    """How many events may be in the files that are not scanned yet: as many a file as in the others."""
 
     @property
     def fraction(self) -> float:
         """Between 0 and 1; 1 for a sample without events."""
-        return self.events_done / self.events_total if self.events_total else 1.0
+        expected = self.events_total + self.events_unscanned
+        return self.events_done / expected if expected else 0.0 if self.files_unscanned else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +128,18 @@ class Ledger:
 
     def samples(self) -> tuple[SampleProgress, ...]:
         """Progress of each sample, in order."""
-        count = len(self.table.samples)
-        total = np.bincount(self.table.sample_of, weights=self.table.events, minlength=count)
-        events_done = np.where(self.done, self.table.events, 0)
-        done = np.bincount(self.table.sample_of, weights=events_done, minlength=count)
-        return tuple(
-            SampleProgress(name, int(done[i]), int(total[i])) for i, name in enumerate(self.table.samples)
-        )
+        table, count = self.table, len(self.table.samples)
+        total = np.bincount(table.sample_of, weights=table.events, minlength=count)
+        events_done = np.where(self.done, table.events, 0)
+        done = np.bincount(table.sample_of, weights=events_done, minlength=count)
+        files = np.bincount(np.array([i.ref.sample for i in table.files], dtype=np.int64), minlength=count)
+        overall = total.sum() / max(files.sum(), 1)
+        found = []
+        for i, name in enumerate(table.samples):
+            each = total[i] / files[i] if files[i] else overall
+            left = table.unscanned[i]
+            found.append(SampleProgress(name, int(done[i]), int(total[i]), left, round(left * each)))
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

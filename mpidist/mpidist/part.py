@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import Failure, WorldError
+from .ledger import Table
 from .snapshot import PartState
 from .spmd.failing import complete
 from .spmd.header import Headers
+from .spmd.lease import Lease
 from .spmd.packing import Lengths, Objects, totals_of
-from .spmd.task import Lease, Start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .ledger import Table
     from .plan import Plan
+    from .spmd.task import Start
 
 __all__ = ["Part"]
 
@@ -39,6 +40,7 @@ class Part:
     probed: Mapping[str, object] = field(default_factory=dict)
     state: PartState | None = None
     scanned: tuple[int, int] = (0, 0)
+    _grown: int = 0
     _failures: tuple[Failure, ...] = ()
     _file_failures: tuple[Failure, ...] = ()
 
@@ -47,22 +49,28 @@ class Part:
         kind = meta["kind"]
         if kind == "scan":
             self.scanned = (int(meta["done"]), int(meta["total"]))
-        elif kind == "table":
-            self._receive_table(meta, buffers)
+        elif kind == "begin":
+            self._begin(meta, buffers)
         elif self.table is not None and self.plan is not None:
             self._receive_state(self.table, self.plan, meta, buffers)
 
-    def _receive_table(self, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+    def _begin(self, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         # Pickled by our own ranks, on a channel whose messages are signed with this session's key.
-        self.table, self.probed = pickle.loads(buffers[0])
+        self.probed = pickle.loads(buffers[0])
         self.hosts = list(meta["hosts"])
         plan = self.task.plan
         self.plan = plan.settle(self.probed) if self.probed else plan
-        assert self.table is not None
-        self._file_failures = tuple(
+        samples = tuple(sample.name for sample in plan.dataset.samples)
+        self.table = Table((), (), samples, tuple(meta["expected"]))
+
+    def _grow(self, table: Table, growth: bytes) -> Table:
+        """The table with the files and chunks that are new in a state."""
+        files, chunks = pickle.loads(growth)  # as above
+        self.table = table.extended(files, chunks)
+        self._file_failures += tuple(
             Failure(
                 file=info.ref.path,
-                sample=self.table.samples[info.ref.sample],
+                sample=table.samples[info.ref.sample],
                 start=0,
                 stop=0,
                 rank=0,
@@ -70,14 +78,19 @@ class Part:
                 kind=str(info.problem_kind),
                 message=str(info.problem),
             )
-            for info in self.table.problems
+            for info in files
+            if info.problem is not None
         )
+        return self.table
 
     def _receive_state(
         self, table: Table, plan: Plan, meta: Mapping[str, Any], buffers: Sequence[Any]
     ) -> None:
         if self.state is not None and meta["sequence"] < self.state.sequence:
             return
+        if meta["growth"] and meta["sequence"] > self._grown:  # the last state comes twice
+            self._grown = int(meta["sequence"])
+            table = self._grow(table, bytes(buffers[4]))
         sums, maxima = (np.frombuffer(buffer, dtype=np.int64) for buffer in buffers[:2])
         headers = Headers(np.frombuffer(buffers[2], dtype=np.int64).reshape(meta["ranks"], -1))
         objects = Objects.loads(bytes(buffers[3])) if len(buffers[3]) else None

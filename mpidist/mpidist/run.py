@@ -274,7 +274,7 @@ class Run:
     # ------------------------------------------------------------------- following
 
     def _follow(self, part: Part, inbox: queue.SimpleQueue[tuple[str, Any, Any]]) -> None:
-        """The run's thread: newest state wins, tables and ends are never skipped."""
+        """The run's thread: newest state wins; what has failures or new files, and the end, is never skipped."""
         while True:
             items = [inbox.get()]
             while not inbox.empty():
@@ -291,7 +291,8 @@ class Run:
                 if kind == "end":
                     self._end(part, content)
                     return
-                if content["kind"] == "state" and number != newest and not content["failures"]:
+                skippable = content["kind"] == "state" and not (content["failures"] or content["growth"])
+                if skippable and number != newest:
                     continue
                 try:
                     part.receive(content, buffers)
@@ -307,11 +308,10 @@ class Run:
             self._state = "scanning"
             done, total = part.scanned
             self._publish(note=f"{done} of {total} files scanned")
-        elif kind == "table":
-            self._state = "running"
         else:
             self._state = "running"
-            self._publish()
+            if kind == "state":
+                self._publish()
 
     def _end(self, part: Part, outcome: Sequence[object] | BaseException) -> None:
         if isinstance(outcome, BaseException):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PHASES", "BrokenPayload", "PartState", "Progress", "RankStatus", "Results", "Snapshot"]
 
-PHASES = ("open", "read", "verify", "evaluate", "fill", "wait")
+PHASES = ("scan", "open", "read", "verify", "evaluate", "fill", "wait")
 """What a rank's time is counted as, in seconds; `wait` is for other ranks or for work."""
 
 
@@ -120,7 +120,11 @@ class RankStatus:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress of a run in events; rates are over the run's processing time, `eta` in seconds (None: unknown)."""
+    """Progress of a run in events; rates are over the run's processing time, `eta` in seconds (None: unknown).
+
+    `events_total` counts the files that are scanned. While `files_unscanned` is not 0, `events_unscanned` says about how many
+    events are in the others.
+    """
 
     events_done: int
     events_total: int
@@ -131,11 +135,18 @@ class Progress:
     bytes_per_second: float
     eta: float | None
     samples: tuple[SampleProgress, ...]
+    files_unscanned: int = 0
+    events_unscanned: int = 0
+
+    @property
+    def events_expected(self) -> int:
+        """How many events there are: exact if all files are scanned."""
+        return self.events_total + self.events_unscanned
 
     @property
     def fraction(self) -> float:
         """Between 0 and 1."""
-        return self.events_done / self.events_total if self.events_total else 0.0
+        return self.events_done / self.events_expected if self.events_expected else 0.0
 
 
 @dataclass(frozen=True)
@@ -198,19 +209,14 @@ class Snapshot:
     @cached_property
     def progress(self) -> Progress:
         """Progress in events, of all samples."""
-        done: dict[str, int] = {}
-        total: dict[str, int] = {}
-        for part in self.parts:
-            for sample in part.ledger.samples():
-                own = sample.events_done if part.moved else sample.events_total
-                done[sample.name] = done.get(sample.name, 0) + sample.events_done
-                total[sample.name] = total.get(sample.name, 0) + own
-        samples = tuple(SampleProgress(name, done[name], total[name]) for name in total)
-        events, everything = sum(done.values()), sum(total.values())
+        samples = self._samples()
+        events = sum(sample.events_done for sample in samples)
+        everything = sum(sample.events_total for sample in samples)
+        unscanned = sum(sample.events_unscanned for sample in samples)
         read = sum(status.bytes_read for status in self.ranks)
         seconds = max(self.seconds, 1e-9)
         rate = events / seconds
-        left = everything - events - self._failed_events()
+        left = everything + unscanned - events - self._failed_events()
         return Progress(
             events,
             everything,
@@ -221,7 +227,25 @@ class Snapshot:
             read / seconds,
             left / rate if events else None,
             samples,
+            sum(sample.files_unscanned for sample in samples),
+            unscanned,
         )
+
+    def _samples(self) -> tuple[SampleProgress, ...]:
+        """Progress of each sample over all parts; what a part handed on is another's work."""
+        sums: dict[str, tuple[int, ...]] = {}
+        for part in self.parts:
+            for sample in part.ledger.samples():
+                done, total, files, events = (
+                    sample.events_done,
+                    sample.events_total,
+                    sample.files_unscanned,
+                    sample.events_unscanned,
+                )
+                own = (done, done, 0, 0) if part.moved else (done, total, files, events)
+                before = sums.get(sample.name, (0, 0, 0, 0))
+                sums[sample.name] = tuple(a + b for a, b in zip(before, own, strict=True))
+        return tuple(SampleProgress(name, *numbers) for name, numbers in sums.items())
 
     def _failed_events(self) -> int:
         return sum(
@@ -292,7 +316,7 @@ class Snapshot:
             progress.chunks_total,
             len(self.parts[-1].plan.dataset.files) if self.parts else 0,
             sum(len(table.problems) for table in tables),
-            sum(table.unscanned for table in tables),
+            sum(sum(table.unscanned) for table in tables),
             self.failures,
             self.state,
             self.seconds,

@@ -71,12 +71,15 @@ def _log(run: Run) -> None:
 def plain_line(snapshot: Snapshot) -> str:
     """Progress in one line of text."""
     progress = snapshot.progress
+    about = "about " if progress.files_unscanned else ""
     text = (
-        f"{quantity(progress.events_done)} of {quantity(progress.events_total)} events ({progress.fraction:.0%}), "
+        f"{quantity(progress.events_done)} of {about}{quantity(progress.events_expected)} events ({progress.fraction:.0%}), "
         f"{quantity(progress.events_per_second)} events/s, {quantity(progress.bytes_per_second)}B/s"
     )
     if progress.eta is not None and not snapshot.final:
         text += f", {progress.eta:.0f} s left"
+    if progress.files_unscanned:
+        text += f", {progress.files_unscanned} files to scan"
     if snapshot.failures:
         text += f", {len(snapshot.failures)} failed"
     return text
@@ -99,8 +102,8 @@ def render(snapshot: Snapshot) -> RenderableType:
             f"{snapshot.state:8}",
             style={"failed": "bold red", "done": "bold green"}.get(snapshot.state, "bold"),
         ),
-        ProgressBar(total=max(progress.events_total, 1), completed=progress.events_done, width=40),
-        Text(snapshot.note if not progress.events_total else plain_line(snapshot)),
+        ProgressBar(total=max(progress.events_expected, 1), completed=progress.events_done, width=40),
+        Text(plain_line(snapshot) if snapshot.parts else snapshot.note),
     )
     panels = [
         panel(key, value, progress)
@@ -140,7 +143,7 @@ def panel(name: str, histogram: hist.Hist[Any], progress: Progress) -> Panel:
     """One 1D histogram as block characters, titled with its axis and the share of events it holds."""
     axis = histogram.axes[0]
     label = axis.label if axis.label and not axis.label.startswith("Axis ") else name
-    share = "" if progress.fraction >= 1 else f" ({progress.fraction:.0%} of events)"
+    share = "" if progress.fraction >= 1 else f" ({min(progress.fraction, 0.99):.0%} of events)"
     values = np.asarray(histogram.values(), dtype=np.float64)
     if isinstance(axis, hist.axis.StrCategory):
         body = _category_bars([str(each) for each in axis], values)

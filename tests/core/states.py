@@ -26,7 +26,10 @@ def file(index: int, *, sample: int = 0, entries: int = 100, problem: str | None
 
 
 def table(*events: int, samples: tuple[str, ...] = ("s",), problems: int = 0, unscanned: int = 0) -> Table:
-    """A file with two chunks for each of `events`, in samples by turns; then files with problems."""
+    """A file with two chunks for each of `events`, in samples by turns; then files of the first with problems.
+
+    `unscanned` further files of the first sample are not scanned.
+    """
     files: list[Any] = []
     chunks: list[Chunk] = []
     for index, count in enumerate(events):
@@ -35,7 +38,8 @@ def table(*events: int, samples: tuple[str, ...] = ("s",), problems: int = 0, un
         for start, stop in ((0, count // 2), (count // 2, count)):
             chunks.append(Chunk(len(chunks), index, sample, start, stop, 0.5))
     files += [file(len(events) + i, entries=0, problem="no basket") for i in range(problems)]
-    return Table(tuple(files), tuple(chunks), samples, unscanned)
+    expected = [sum(each.ref.sample == sample for each in files) for sample in range(len(samples))]
+    return Table(tuple(files), tuple(chunks), samples, (expected[0] + unscanned, *expected[1:]))
 
 
 def ledger(of: Table, done: str, failed: str = "") -> Ledger:

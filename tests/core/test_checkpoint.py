@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import mpidist as md
-from mpidist import checkpoint
 from mpidist.errors import DatasetError, ResultError
 from mpidist.plan import make_plan
 from mpidist.run import Run
@@ -243,21 +242,6 @@ def test_a_partial_result_is_saved_as_such(tmp_path: Path) -> None:
     assert (mine["start"], mine["stop"], mine["message"]) == (0, 10, "my mistake")
     assert any("my mistake" in frame["code"] for frame in mine["frames"])
     assert [bool(file["problem"]) for file in found.card["files"]] == [False, False, True]
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = ended({"n": md.count(md.open(PART.format(0)).nMuon)})
-    run.save(tmp_path / "new" / "x.h5")
-    before = (tmp_path / "new" / "x.h5").read_bytes()
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint, "run_card", full)
-    with pytest.raises(OSError, match="No space"):
-        run.save(tmp_path / "new" / "x.h5")
-    assert (tmp_path / "new" / "x.h5").read_bytes() == before
-    assert [file.name for file in (tmp_path / "new").iterdir()] == ["x.h5"]
 
 
 def test_files_that_are_not_ours_are_said_to_be(tmp_path: Path) -> None:

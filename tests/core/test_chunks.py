@@ -1,4 +1,4 @@
-"""Chunks: every entry in exactly one chunk, on boundaries, in an unbiased order, dealt to owners."""
+"""Chunks: every entry in exactly one chunk, on boundaries, in an unbiased order, owned by one rank."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpidist.chunks import Cost, cut, deal, file_edges, order_key
+from mpidist.chunks import Cost, Owners, cut, file_edges, file_order, order_key
 from mpidist.datasets import ColumnInfo, FileInfo, FileRef
 
 
@@ -44,14 +44,42 @@ def test_every_entry_is_in_exactly_one_chunk(files: list[FileInfo], nodes: int) 
     assert all(0 <= chunk.key < 1 for chunk in chunks)
 
 
-@given(infos(), st.integers(1, 9))
-def test_chunks_do_not_depend_on_ranks_and_are_dealt_once(files: list[FileInfo], size: int) -> None:
-    chunks = cut(files, Cost(10))
-    queues = deal(chunks, size)
-    assert sorted(index for queue in queues for index in queue) == list(range(len(chunks)))
-    for queue in queues:
-        keys = [chunks[index].key for index in queue]
-        assert keys == sorted(keys)
+@given(infos())
+def test_a_file_is_cut_alike_whatever_other_files_there_are(files: list[FileInfo]) -> None:
+    together = {(c.file, c.start): (c.stop, c.key) for c in cut(files, Cost(10))}
+    alone = {(c.file, c.start): (c.stop, c.key) for file in files for c in cut([file], Cost(10))}
+    assert together == alone
+
+
+def refs(*samples: int) -> list[FileRef]:
+    return [FileRef(3 * i, sample, f"f{i}", "Events", "ttree") for i, sample in enumerate(samples)]
+
+
+@given(st.integers(1, 40), st.integers(1, 50))
+def test_ranks_own_equal_parts_of_neighbouring_files(files: int, size: int) -> None:
+    owners = Owners.of(refs(*[0] * files), size)
+    shares = [(place + 0.5) / 100 for place in range(100)]
+    owned = [owners(3 * file, share) for file in range(files) for share in shares]
+    assert owned == sorted(owned)
+    counts = np.bincount(owned, minlength=size)
+    assert counts.max() - counts.min() <= 1
+    assert owners(0, 0.0) == 0
+    assert owners(3 * (files - 1), 1.0) == size - 1
+
+
+@given(st.lists(st.integers(0, 2), max_size=60), st.integers(0, 5))
+def test_files_come_in_a_shuffled_order_that_is_stratified_by_sample(samples: list[int], seed: int) -> None:
+    files = refs(*samples)
+    order = file_order(files, seed=seed)
+    assert sorted(order, key=lambda ref: ref.index) == files
+    assert order == file_order(files[::-1], seed=seed)
+    for length in range(len(order)):
+        for sample in set(samples):
+            share = samples.count(sample) / len(samples)
+            got = sum(ref.sample == sample for ref in order[:length])
+            assert abs(got - share * length) <= len(set(samples))
+    many = refs(*[0] * 50)
+    assert file_order(many, seed=seed) != many
 
 
 def test_small_clusters_are_joined_on_their_boundaries() -> None:

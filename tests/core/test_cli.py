@@ -344,8 +344,9 @@ results = {"n": md.count(md.apply(slow, events.Muon.pt)), "m": md.count(events.n
 """
 
 
-def test_an_interrupt_stops_the_run_and_keeps_what_is_there(
-    script: Callable[..., Path], tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_the_run_and_keeps_what_is_there(
+    script: Callable[..., Path], tmp_path: Path, number: signal.Signals
 ) -> None:
     path = script(SLOW, copies=300)
     with subprocess.Popen(
@@ -359,9 +360,10 @@ def test_an_interrupt_stops_the_run_and_keeps_what_is_there(
         while not (tmp_path / "reached").exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 1, err
+    assert (f"{number.name}: stopping the run" in err) == (number != signal.SIGINT)
     assert "chunks not reached (stopped)" in out
     assert 0 < md.load(tmp_path / "out.h5").results.m < 30_000_000
 
@@ -399,6 +401,32 @@ def test_run_with_real_ranks(state: Path, tmp_path: Path) -> None:
     assert "on 2 ranks" in done.stdout
     assert md.load(tmp_path / "q4.h5").results.met.sum(flow=True) == 116
     assert list(state.iterdir()) == []
+
+
+@pytest.mark.mpi
+def test_a_batch_systems_signal_leaves_no_ranks(
+    state: Path, script: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = script(SLOW, copies=300)
+    with subprocess.Popen(
+        [str(Path(sys.executable).with_name("mpidist")), "run", path.name, "-n", "2", "-o", "out.h5"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "reached").exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 1, err
+    assert "SIGTERM: stopping the run" in err
+    assert "chunks not reached (stopped)" in out
+    assert 0 < md.load(tmp_path / "out.h5").results.m < 30_000_000
+    assert list(state.iterdir()) == []
+    assert md.orphans() == ()
 
 
 @pytest.mark.mpi

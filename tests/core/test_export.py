@@ -167,18 +167,3 @@ def test_what_root_cannot_hold_is_named(tmp_path: Path, caplog: pytest.LogCaptur
         md.to_root({"n": 5}, tmp_path / "x.root")
     with pytest.raises(ResultError, match="among the results"):
         md.to_root({}, tmp_path / "x.root")
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "x.root"
-    md.to_root({"a": filled(axis.Regular(2, 0, 1))}, target)
-    before = target.read_bytes()
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(uproot.writing.writable.WritableDirectory, "__setitem__", full)
-    with pytest.raises(OSError, match="No space"):
-        md.to_root({"a": filled(axis.Regular(3, 0, 1))}, target)
-    assert target.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [target]

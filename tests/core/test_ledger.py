@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpidist.ledger import Ledger, Receipt, pack_bits, unpack_bits
+from mpidist.ledger import Ledger, Receipt, Table, pack_bits, unpack_bits
 
 from .states import failure, ledger, table
 
@@ -59,6 +59,27 @@ def test_tables_know_their_files() -> None:
     assert [info.ref.index for info in found.problems] == [2, 3]
     assert found.events.tolist() == [5, 5, 10, 10]
     assert found.sample_of.tolist() == [0, 0, 0, 0]
+
+
+def test_files_that_are_not_scanned_count_as_large_as_the_others() -> None:
+    known = table(10, 21, 30, samples=("data", "mc"), unscanned=3)
+    data, mc = ledger(known, done="01").samples()
+    assert (data.events_total, data.files_unscanned, data.events_unscanned) == (40, 3, 60)
+    assert data.fraction == 0.1
+    assert (mc.files_unscanned, mc.events_unscanned) == (0, 0)
+    none_yet = Ledger.empty(Table((), (), ("data", "mc"), (2, 0)))
+    data, mc = none_yet.samples()
+    assert (data.files_unscanned, data.events_unscanned, data.fraction, mc.fraction) == (2, 0, 0.0, 1.0)
+
+
+def test_a_table_grows() -> None:
+    whole = table(10, 20, 30)
+    grown = table(10, unscanned=2)
+    assert grown.unscanned == (2,)
+    grown = grown.extended(whole.files[1:], whole.chunks[2:])
+    assert grown.unscanned == (0,)
+    assert (grown.files[2].ref, grown.chunks) == (whole.files[2].ref, whole.chunks)
+    assert grown.events.tolist() == whole.events.tolist()
 
 
 def receipt(done: int, total: int, chunks: tuple[int, int, int], files: tuple[int, int, int]) -> Receipt:

@@ -18,7 +18,7 @@ from mpidist.errors import ResultError, RunFailed
 from mpidist.part import Part
 from mpidist.plan import make_plan
 from mpidist.run import Run
-from mpidist.spmd import task
+from mpidist.spmd import frontier, task
 from mpidist.spmd.packing import MOST_FAILURES
 from mpidist.threadworld import ThreadWorld
 
@@ -146,7 +146,7 @@ def test_a_second_stop_while_the_rest_is_scanned(files: Path, monkeypatch: pytes
     monkeypatch.setattr(task, "SCAN_PERIOD", 0.005)
     before = run.progress.events_done
     with monkeypatch.context() as patch:
-        patch.setattr(task, "scan", scan_and_stop)
+        patch.setattr(frontier, "scan", scan_and_stop)
         run.retry().wait(30)
     assert run.state == "stopped"
     assert run.progress.events_done == before

@@ -264,6 +264,38 @@ def test_stop_keeps_what_is_there_and_retry_does_the_rest(session: Session, file
     assert_same(run.retry().result(), on_threads(slowly(events, slow)))
 
 
+def never(pt: ak.Array) -> ak.Array:
+    """Goes on for ever, and would swallow any ordinary exception."""
+    if ak.backend(pt) == "cpu" and len(pt):
+        while True:
+            try:
+                time.sleep(0.01)
+            except Exception:  # noqa: BLE001, S112
+                continue
+    return pt
+
+
+def test_a_function_that_never_returns_ends_after_a_stop(session: Session, files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    # The automatic range is found from the same function: it hangs there, too.
+    for results in (
+        {"n": md.count(md.apply(never, events.Muon.pt))},
+        {"auto": md.hist(md.apply(never, events.Muon.pt))},
+    ):
+        run = session.run(results)
+        assert run.wait(1.0).state not in ("done", "failed")
+        began = time.monotonic()
+        run.stop()
+        run.wait(LONG)
+        assert run.state == "stopped"
+        assert time.monotonic() - began < 20
+        if "n" in results:
+            assert {failure.kind for failure in run.failures} == {"StillRunning"}
+            assert any(frame.function == "never" for frame in run.failures[0].frames)
+            assert "after the run was told to stop" in run.failures[0].message
+    assert session.run(n=md.count(events.nMuon)).result().n == 800_000  # the ranks are as good as new
+
+
 def test_ranks_are_free_while_a_run_is_paused(session: Session, files: Path) -> None:
     events = md.open(f"{files}/*.root:Events")
     slow = Slow(files)

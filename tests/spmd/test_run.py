@@ -212,6 +212,16 @@ def test_a_function_that_raises_fails_its_chunks_only(files: Path) -> None:
     assert not run.failures
 
 
+def test_a_failure_inside_a_result_names_the_line_of_the_result(files: Path) -> None:
+    events = md.open(f"{files}/d0.root:Events")
+    made = md.reduce(len, events.nMuon, zero="a", add=lambda a, b: a + b)
+    failure = run_on(2, {"bad": made}).wait(30).failures[0]
+    assert failure.kind == "TypeError"
+    assert failure.recorded_at is not None
+    assert failure.recorded_at.filename == __file__
+    assert failure.recorded_at.code.startswith("made = md.reduce(len,")
+
+
 def test_files_that_cannot_be_used_are_named_and_can_be_retried(files: Path) -> None:
     good = (files / "d2.root").read_bytes()
     (files / "d2.root").unlink()

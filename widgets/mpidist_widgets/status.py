@@ -42,6 +42,7 @@ STATES = {
     "failed": "failed",
 }
 ACTIVITIES = (
+    ("scanning", ("scan",), "#92dadd"),
     ("reading", ("open", "read", "verify"), "#5790fc"),
     ("evaluating", ("evaluate",), "#f89c20"),
     ("filling", ("fill",), "#964a8b"),
@@ -75,7 +76,7 @@ class Progress(Part):
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw the progress of `snapshot`."""
-        if not snapshot.parts:  # the files are being scanned
+        if not snapshot.parts:  # the first files are being scanned, for the ranges of axes
             self._say(snapshot.note, snapshot.state)
             return
         self.bar.value = snapshot.progress.fraction
@@ -109,6 +110,8 @@ def detail_words(snapshot: Snapshot) -> list[str]:
         words.append(f"in {duration_text(snapshot.seconds)}")
     elif progress.eta is not None and snapshot.state == "running":
         words.append(f"{duration_text(progress.eta)} left")
+    if progress.files_unscanned:
+        words.append(f"{_count(progress.files_unscanned, 'file')} to scan")
     words.append(_count(len(snapshot.ranks), "rank"))
     if snapshot.failures:
         words.append(_count(len(snapshot.failures), "failure"))

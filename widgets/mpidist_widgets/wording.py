@@ -104,9 +104,14 @@ def number_text(value: object) -> str:
 
 
 def progress_text(progress: Progress) -> str:
-    """Events done and to do: `1.2 M of 5.0 M events, 24 %`."""
-    done, total = event_text(progress.events_done), event_text(progress.events_total)
-    return f"{done} of {total} events, {percent_text(progress.fraction)}"
+    """Events done and to do: `1.2 M of 5.0 M events, 24 %`; "of about" while files are being scanned."""
+    return f"{event_text(progress.events_done)} of {_total_text(progress)} events, {percent_text(progress.fraction)}"
+
+
+def _total_text(progress: Progress) -> str:
+    if progress.files_unscanned:
+        return f"about {event_text(float(f'{progress.events_expected:.2g}'))}"
+    return event_text(progress.events_total)
 
 
 def coverage_text(snapshot: Snapshot) -> str:
@@ -114,11 +119,11 @@ def coverage_text(snapshot: Snapshot) -> str:
     progress = snapshot.progress
     if not progress.events_total:
         return "no events" if snapshot.final else ""
-    if progress.events_done >= progress.events_total:
+    if progress.events_done >= progress.events_total and not progress.files_unscanned:
         return f"all {event_text(progress.events_total)} events"
     if len(progress.samples) > 1:
         return _samples_text(progress.samples)
-    return f"{percent_text(progress.fraction)} of {event_text(progress.events_total)} events"
+    return f"{percent_text(progress.fraction)} of {_total_text(progress)} events"
 
 
 def _samples_text(samples: Sequence[SampleProgress], most: int = 3) -> str:

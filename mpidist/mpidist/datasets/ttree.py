@@ -67,9 +67,11 @@ class TTreeFile:
     def _branches(self) -> dict[str, Any]:
         """Name of each column: that of the branch if it is unique, else its path in the tree."""
         tree = self._ttree
-        if all(not branch.branches for branch in tree.branches):
-            return {branch.name: branch for branch in reversed(tree.branches)}
         out: dict[str, Any] = {}
+        if all(not branch.branches for branch in tree.branches):
+            for branch in tree.branches:
+                out.setdefault(branch.name, branch)
+            return out
         for path, branch in tree.iteritems(recursive=True):
             if not isinstance(branch.interpretation, uproot.AsGrouped):
                 out[branch.name if branch.name not in out else path] = branch

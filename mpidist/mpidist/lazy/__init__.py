@@ -22,6 +22,7 @@ from mpidist.lazy.apply import apply
 from mpidist.lazy.array import Lazy, Value, source
 from mpidist.lazy.columns import check_rows, digest, needed_buffers, origin_of, parameters_of
 from mpidist.lazy.evaluation import Evaluator
+from mpidist.lazy.frames import blame, user_frame
 from mpidist.lazy.node import Origin
 from mpidist.lazy.parameters import Param, overriding, param
 
@@ -32,6 +33,7 @@ __all__ = [
     "Param",
     "Value",
     "apply",
+    "blame",
     "check_rows",
     "digest",
     "needed_buffers",
@@ -40,4 +42,5 @@ __all__ = [
     "param",
     "parameters_of",
     "source",
+    "user_frame",
 ]

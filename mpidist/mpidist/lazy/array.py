@@ -38,6 +38,7 @@ __all__ = ["Lazy", "Value", "source"]
 
 # Events that `head` reads where masks may drop some of them.
 _HEAD_EVENTS = 1000
+_READ_AT_ONCE = 200  # columns
 
 # What `ak.Array` says of itself that the type alone determines.
 _FROM_TYPE = frozenset({"attrs", "behavior", "is_tuple", "named_axis", "typestr"})
@@ -256,13 +257,16 @@ class Lazy(Operators):
         """The first `n` rows, read and evaluated here and now.
 
         Where masks have dropped events, the first 1000 events of the data set are looked at, so there
-        may be fewer than `n` rows.
+        may be fewer than `n` rows. Of records with more than
+        200 columns each is read when it is looked at.
         """
         origin, rows = self._node.origin, self._node.rows
         assert origin is not None
         assert rows is not None
         events = origin.head(n if rows.all_events else max(n, _HEAD_EVENTS))
-        return evaluated([self._node], {}, events)[0][:n]
+        found = evaluated([self._node], {}, events)[0][:n]
+        # What is not read yet would be shown as "??".
+        return ak.materialize(found) if len(found.layout.form.columns()) <= _READ_AT_ONCE else found
 
 
 class Method:

@@ -150,7 +150,8 @@ class Histogram(Reduction):
     def probe(self) -> RangeProbe | None:
         """The range of the axes that were not given."""
         open_axes = [number for number, axis in enumerate(self.axes) if isinstance(axis, AutoAxis)]
-        return RangeProbe(tuple(self.inputs[number] for number in open_axes)) if open_axes else None
+        inputs = tuple(self.inputs[number] for number in open_axes)
+        return RangeProbe(inputs, recorded_at=self.recorded_at) if open_axes else None
 
     def settle(self, probed: object) -> Histogram:
         """The same with an axis for each range; `probed` is the value of the probe."""

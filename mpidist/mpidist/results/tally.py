@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     import awkward as ak
 
+    from mpidist.errors import Frame
     from mpidist.lazy import Lazy
 
 __all__ = ["Delta", "Reduction", "Shape", "State"]
@@ -109,8 +110,12 @@ class Reduction(ABC):
 
     inputs: tuple[Lazy, ...]
     digest: str = field(init=False, repr=False, compare=False)
+    recorded_at: Frame | None = field(default=None, kw_only=True, repr=False, compare=False)
+    """The user's line on which it was made."""
 
     def __post_init__(self) -> None:
+        if self.recorded_at is None:
+            object.__setattr__(self, "recorded_at", lazy.user_frame())
         # Here, in the user's process: on a rank the digest of a notebook's function may differ.
         text = [type(self).__name__, *(lazy.digest(array) for array in self.inputs), *self.identity()]
         parts = "\0".join(f"{len(part)}:{part}" for part in text)
@@ -205,7 +210,12 @@ class Accumulating:
 
     def prepare(self, values: Sequence[ak.Array], context: ChunkContext) -> object:
         """See `Accumulator.prepare`."""
-        return self._result.delta(values, context, weighted=self._weighted)
+        try:
+            return self._result.delta(values, context, weighted=self._weighted)
+        except Exception as error:
+            if self._result.recorded_at is not None:
+                lazy.blame(error, self._result.recorded_at)
+            raise
 
     def commit(self, delta: object) -> None:
         """See `Accumulator.commit`."""

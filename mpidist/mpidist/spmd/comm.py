@@ -18,6 +18,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from mpidist.spmd.guard import Guard
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -86,6 +88,7 @@ class Rank:
     `publish` sends a small dict (JSON) and buffers to the kernel; buffers are copied, so they may be reused
     at once. Nothing slows a rank that publishes too much: publish a few times a second.
     `kept` is a dict that survives from one task of a run to its next (pause, resume); empty it when the run is over.
+    `guard` is to be opened around code of the user's: that may be ended when it goes on after a stop.
     """
 
     comm: Comm
@@ -93,6 +96,7 @@ class Rank:
     publish: Callable[[dict[str, Any], Sequence[NDArray[Any] | bytes]], None]
     host: str
     kept: dict[str, Any] = field(default_factory=dict)
+    guard: Guard = field(default_factory=Guard)
 
     @property
     def rank(self) -> int:

@@ -26,6 +26,7 @@ import numpy as np
 
 from mpidist.errors import WorldError
 from mpidist.spmd.comm import Rank, wait
+from mpidist.spmd.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,6 +85,7 @@ class Words:
 
 
 _words = Words()
+_guard = Guard()
 _kept: dict[str, dict[str, Any]] = {}
 _left_open: list[Comm] = []
 
@@ -99,12 +101,16 @@ def install() -> dict[str, object]:
 
     def on_word(stream: Any, ident: Any, parent: Any) -> None:
         content = parent["content"]
-        _words.hear(int(content["task"]), str(content["word"]))
+        task, word = int(content["task"]), str(content["word"])
+        _words.hear(task, word)
+        if word == "stop":
+            _guard.hurry(lambda: "stop" in _words.asked(task))
         kernel.session.send(
             stream, "mpidist_word_reply", content={"status": "ok"}, parent=parent, ident=ident
         )
 
     kernel.control_handlers[REQUEST] = on_word
+    _guard.install()
     # A crash in compiled code leaves the line of Python in the output; not in the pipe that ipykernel has put
     # in the place of stderr, which dies with the process.
     faulthandler.enable(getattr(sys.stderr, "_original_stdstream_copy", 2), all_threads=False)
@@ -137,6 +143,7 @@ def execute(run_id: str, number: int, task: bytes) -> object:
             publish=_publisher(number),
             host=platform.node(),
             kept=memory,
+            guard=_guard,
         )
         result = _agreed(comm, task)(rank)
     except BaseException:

@@ -30,6 +30,8 @@ FIELDS = (
     "events",
     "bytes_read",
     "failures",
+    "new_files",  # files that it has scanned and tells now
+    "unscanned",  # files that it has still to scan
     "left",  # chunks in this rank's queue that are not done
     "offered",  # how many of them, from the end, it will not touch before it has read the headers
     "speed",  # chunks per 1000 seconds

@@ -9,6 +9,9 @@ An *exchange* ends a slice. On every rank, in this order:
    and what to do next. The accumulators and bitmaps are copied, the held-back chunks committed.
 4. *Reduce* the copies to rank 0, again while computing. Rank 0 publishes the snapshot.
 
+Files are scanned meanwhile by a thread (`mpidist.spmd.frontier`); new files and their chunks are appended to everybody's
+table in step 3.
+
 An exception of the user's code or of a file is kept as a `Failure`; it never leaves a chunk half counted (a chunk is
 prepared as a whole and only then committed, which cannot fail), and the rank still joins every exchange. After
 "stop" or "pause" one more exchange follows, so that what was computed meanwhile is not lost.
@@ -16,10 +19,13 @@ prepared as a whole and only then committed, which cannot fail), and the rank st
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
 
+import cloudpickle
 import numpy as np
 
 from mpidist.lazy import Evaluator, Lazy, needed_buffers, origin_of
@@ -27,13 +33,14 @@ from mpidist.results import ChunkContext
 from mpidist.snapshot import PHASES
 from mpidist.spmd.balance import apply_transfers, transfers
 from mpidist.spmd.comm import FIRST_PAUSE, LONGEST_PAUSE
-from mpidist.spmd.exchange import tree_reduce, until
+from mpidist.spmd.exchange import share, tree_reduce, until
 from mpidist.spmd.failing import failure_of
+from mpidist.spmd.guard import StillRunning
 from mpidist.spmd.header import PAUSE, STOP, Headers, row, words_of
 from mpidist.spmd.packing import Accumulators, Lengths, Objects, merge_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable
 
     from numpy.typing import NDArray
 
@@ -43,11 +50,16 @@ if TYPE_CHECKING:
     from mpidist.ledger import Table
     from mpidist.plan import Plan
     from mpidist.spmd.comm import Rank
+    from mpidist.spmd.frontier import Frontier
 
 __all__ = ["Loop", "Pace", "Reduced"]
 
 Verdict = Literal["go", "done", "stopped", "paused"]
-OBJECTS_TAG = 1
+OBJECTS_TAG, FILES_TAG = 1, 3
+HUNGRY = 0.1
+"""Seconds between exchanges while a rank has no chunk to work on and files are being scanned."""
+SCAN_PAUSE = 0.01
+"""Seconds between looks at what the thread that scans has found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,8 @@ class Reduced:
     """Pickled `Objects`: failures and payloads, as far as they travelled this time; None if neither did."""
     has_payloads: bool
     has_failures: bool
+    growth: bytes | None
+    """Pickled files and chunks that were added to the table since the last state; None if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +115,12 @@ class Flight:
     def advance(self) -> bool:
         """Make progress; whether it is complete."""
         if self.outcome is None:
-            began = time.perf_counter()
+            began = time.thread_time()  # not what others take of the processor, or of the interpreter's lock
             try:
                 next(self._steps)
             except StopIteration as stop:
                 self.outcome = stop.value
-            self.cost += time.perf_counter() - began
+            self.cost += time.thread_time() - began
         return self.outcome is not None
 
 
@@ -114,7 +128,8 @@ class Flight:
 class Loop:
     """One rank's state of a run; it survives a pause.
 
-    `queues` holds the chunks of every rank in order: each rank has a replica and changes all of them alike.
+    `table` has the files scanned so far, `queues` the chunks of every rank in order: each rank has a replica of both and
+    changes it like all others. Without a `frontier` the table is complete.
     """
 
     plan: Plan
@@ -122,6 +137,7 @@ class Loop:
     queues: list[list[int]]
     reader: Reader
     pace: Pace = field(default_factory=Pace)
+    frontier: Frontier | None = None
 
     def __post_init__(self) -> None:
         count = len(self.table.chunks)
@@ -137,6 +153,9 @@ class Loop:
         self.sequence = 0
         self._position = self._told = 0
         self._limit: int | None = None
+        self._fresh: list[FileInfo] = []
+        self._grown: tuple[list[FileInfo], list[Chunk]] = ([], [])
+        self._shown = self._showing = False
         self._frozen = False
         self._held: list[Prepared] = []
         self._verdict: Verdict = "go"
@@ -144,7 +163,7 @@ class Loop:
         self._words = 0
         self._failures_sent = 0
         self._flight_seconds = 0.0
-        self._cost = 0.0
+        self._costs: deque[float] = deque([0.0], maxlen=3)
 
     def run(
         self, rank: Rank, publish: Callable[[Reduced], None], *, work: bool = True
@@ -155,6 +174,13 @@ class Loop:
         on all ranks) it has been stopped before it began.
         """
         self._begin(rank, work=work)
+        try:
+            return self._meet_and_work(publish)
+        finally:
+            if self.frontier is not None:
+                self.frontier.end()
+
+    def _meet_and_work(self, publish: Callable[[Reduced], None]) -> tuple[Verdict, Reduced | None]:
         ending: Verdict | None = None
         flight: Flight | None = None
         while True:
@@ -169,10 +195,10 @@ class Loop:
                     self._end()
                     return verdict, reduced
                 ending = None if verdict == "go" else verdict
-            elif ending is None and self._may_work() and not self._first(flight):
+            elif ending is None and self._has_chunk() and not self._first(flight):
                 self._work(flight)
             else:
-                self._rest()
+                self._rest(SCAN_PAUSE if flight is None else LONGEST_PAUSE)
 
     def _begin(self, rank: Rank, *, work: bool) -> None:
         self.rank = rank
@@ -183,42 +209,62 @@ class Loop:
         self._last = time.perf_counter()
         self._began = self._last - self.elapsed
         self._pause = FIRST_PAUSE
+        if work:
+            self._scan_on()
 
     def _end(self) -> None:
         self.elapsed = time.perf_counter() - self._began
 
     def _landed(self, flight: Flight) -> tuple[Verdict, Reduced | None]:
+        self._shown |= self._showing
         self._last = flight.began
         self._flight_seconds = time.perf_counter() - flight.began
-        self._cost = flight.cost
+        self._costs.append(flight.cost)
         assert flight.outcome is not None
+        if self._goes_on() and (self._shown or not self._has_chunk()):
+            self._scan_on()
         return flight.outcome
 
-    def _first(self, flight: Flight | None) -> bool:
-        """Whether the first exchange is under way: waiting for it, once, halves the time to the first snapshot."""
-        return flight is not None and self.sequence == 1
+    def _scan_on(self) -> None:
+        """Go on scanning files: only as far as needed until there are events to show, for it slows down the work."""
+        if self.frontier is not None:
+            self.frontier.begin(math.inf if self._shown else HUNGRY)
 
-    def _rest(self) -> None:
+    def _first(self, flight: Flight | None) -> bool:
+        """Whether the first exchanges are under way: waiting for them halves the time to the first events in a snapshot."""
+        return flight is not None and not self._shown
+
+    def _rest(self, longest: float) -> None:
+        if self.frontier is not None:
+            self.frontier.hasten()
         began = time.perf_counter()
-        time.sleep(self._pause)
-        self._pause = min(1.2 * self._pause, LONGEST_PAUSE)
-        self.seconds["wait"] += time.perf_counter() - began
+        time.sleep(min(self._pause, longest))
+        self._pause = min(1.2 * self._pause, longest)
+        self.seconds["scan" if self._waiting else "wait"] += time.perf_counter() - began
 
     # ------------------------------------------------------------------ exchanges
 
     def _due(self) -> bool:
-        """Whether this rank should start the next exchange: the first one after its first chunk.
+        """Whether this rank should start the next exchange: at once if it has nothing to do, soon after its first chunk.
 
-        Never while it could work and has nothing new to tell, or ranks might do nothing but meet.
+        Never while it has a chunk and nothing new to tell, or ranks might do nothing but meet.
         """
-        if not self._may_work():
+        if not self._has_chunk() and (not self._waiting or not self._goes_on()):
             return True
-        if self._position == self._told:
+        if self._position == self._told and not self._found and self._has_chunk():
             return False
-        if self.sequence == 0:
+        if self._told == 0 and self._position > 0:
             return True
-        period = max(self.pace.period, self._cost / self.pace.share)
-        return time.perf_counter() - self._last >= period
+        # The least of the last costs: files that ride along only add to it.
+        return time.perf_counter() - self._last >= max(self._period(), min(self._costs) / self.pace.share)
+
+    def _period(self) -> float:
+        """Seconds between exchanges; shorter while chunks are waited for, and near the end, where idle ranks wait."""
+        if not self._has_chunk():
+            return min(self.pace.period, HUNGRY)
+        if self._waiting or self.rank.size == 1:
+            return self.pace.period
+        return min(self.pace.period, 0.5 * (len(self.queue) - self._position) / max(self._speed(), 1e-9))
 
     def _exchange(self, ending: Verdict | None) -> Generator[None, None, tuple[Verdict, Reduced | None]]:
         comm = self.rank.comm
@@ -229,9 +275,13 @@ class Loop:
         header = self._header(len(blob))
         headers = Headers((yield from until(comm.allgather(header))))
         headers.check()
+        found: list[list[FileInfo]] = []
+        if headers.total("new_files"):
+            found = yield from share(comm, self._fresh, FILES_TAG)
 
-        verdict = self._agree(headers)
+        verdict = self._agree(headers, [info for infos in found for info in infos])
         last = ending is not None or verdict == "done"
+        growth, self._grown = self._grown, ([], [])
         sums, maxima, lengths = self.accumulators.pack(headers.layout, self.done, self.failed)
         self._thaw()
         with_payloads = self.accumulators.has_payloads and (
@@ -263,6 +313,7 @@ class Loop:
             merged,
             with_payloads,
             with_failures,
+            cloudpickle.dumps(growth) if growth[0] else None,
         )
         return verdict, reduced
 
@@ -270,11 +321,11 @@ class Loop:
         self.sequence += 1
         self._told = self._position
         left = len(self.queue) - self._position
-        worked = self.seconds_worked
-        speed = self._position / worked if worked > 0 else 0.0
-        period = max(self.pace.period, self._flight_seconds)
-        reserve = int(2 * period * speed) + 2
+        speed = self._speed()
+        # What it will work on until it has read the headers, if this exchange takes as long as the last.
+        reserve = int((self._flight_seconds or self.pace.period) * speed) + 1
         offered = max(0, left - reserve)
+        self._fresh, unscanned = ([], 0) if self.frontier is None else self.frontier.take()
         self._limit = len(self.queue) - offered
         values = {
             "sequence": self.sequence,
@@ -283,6 +334,8 @@ class Loop:
             "bytes_read": self.reader.bytes_read,
             "failures": int(self.failed.sum()),
             "left": left,
+            "new_files": len(self._fresh),
+            "unscanned": unscanned,
             "offered": offered,
             "speed": int(1000 * speed),
             "words": words_of(self.rank.asked()) | self._words,
@@ -290,10 +343,13 @@ class Loop:
         }
         return row(values, self.seconds, self.accumulators.layout())
 
-    def _agree(self, headers: Headers) -> Verdict:
-        """What all ranks do next, from what all ranks know."""
+    def _agree(self, headers: Headers, found: list[FileInfo]) -> Verdict:
+        """What all ranks do next, and the work they have from now on, from what all ranks know."""
         self._limit = None
-        if headers.total("left") == 0 and self._wanted:
+        self._showing = headers.total("chunks_done") + headers.total("failures") > 0
+        open_ends = [len(queue) - int(n) for queue, n in zip(self.queues, headers["offered"], strict=True)]
+        over = sum(headers.total(name) for name in ("left", "unscanned", "new_files")) == 0
+        if over and self._wanted:
             self._verdict = "done"
         elif headers.words & STOP:
             self._verdict = "stopped"
@@ -302,7 +358,33 @@ class Loop:
         else:
             self._verdict = "go"
             apply_transfers(self.queues, transfers(headers))
+        self.grow(found, open_ends)
         return self._verdict
+
+    def grow(self, found: Iterable[FileInfo], open_ends: list[int] | None = None) -> None:
+        """On every rank alike: append files to the table, and their chunks to the queues of their owners.
+
+        `open_ends` is where in each queue the part begins that its rank does not touch now: there the chunks are
+        put in order.
+        """
+        if self.frontier is None:
+            return
+        files, chunks, owners = self.frontier.pieces(found, len(self.table.chunks))
+        if not files:
+            return
+        self.table = self.table.extended(files, chunks)
+        self.done, self.failed = (
+            np.concatenate([flags, np.zeros(len(chunks), dtype=np.bool_)])
+            for flags in (self.done, self.failed)
+        )
+        self._grown[0].extend(files)
+        self._grown[1].extend(chunks)
+        for owner in set(owners):
+            queue = self.queues[owner]
+            start = 0 if open_ends is None else open_ends[owner]
+            new = [chunk.index for chunk, own in zip(chunks, owners, strict=True) if own == owner]
+            table = self.table.chunks
+            queue[start:] = sorted(queue[start:] + new, key=lambda i: (table[i].key, i))
 
     def _thaw(self) -> None:
         self._frozen = False
@@ -315,22 +397,39 @@ class Loop:
     @property
     def seconds_worked(self) -> float:
         """Time spent on chunks."""
-        return sum(seconds for phase, seconds in self.seconds.items() if phase != "wait")
+        return sum(seconds for phase, seconds in self.seconds.items() if phase not in ("scan", "wait"))
 
-    def _may_work(self) -> bool:
+    def _speed(self) -> float:
+        """Chunks per second of work; 0 before the first."""
+        worked = self.seconds_worked
+        return self._position / worked if worked > 0 else 0.0
+
+    @property
+    def _waiting(self) -> int:
+        return 0 if self.frontier is None else self.frontier.waiting
+
+    @property
+    def _found(self) -> int:
+        return 0 if self.frontier is None else self.frontier.found
+
+    def _goes_on(self) -> bool:
+        return self._verdict == "go" and not self._words
+
+    def _has_chunk(self) -> bool:
         limit = len(self.queue) if self._limit is None else self._limit
-        return self._verdict == "go" and not self._words and self._position < limit
+        return self._goes_on() and self._position < limit
 
     def _work(self, flight: Flight | None) -> None:
         """Prepare the next chunk; an exchange under way is advanced between the steps."""
         self._pause = FIRST_PAUSE
         chunk = self.table.chunks[self.queue[self._position]]
         try:
-            prepared = Prepared(chunk, self._prepare(chunk, flight))
+            with self.rank.guard.opened():
+                prepared = Prepared(chunk, self._prepare(chunk, flight))
         except KeyboardInterrupt:
             self._words |= STOP  # the chunk stays in the queue
             return
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (kept as a failure of the chunk)
+        except (Exception, SystemExit, StillRunning) as error:  # noqa: BLE001 (kept as a failure of the chunk)
             info = self.table.info[chunk.file]
             sample = self.table.samples[chunk.sample]
             self.failures.append(
@@ -346,7 +445,11 @@ class Loop:
             self._commit(prepared)
 
     def _prepare(self, chunk: Chunk, flight: Flight | None) -> tuple[object, ...]:
-        tick = flight.advance if flight is not None else _nothing
+        def tick() -> None:
+            if flight is not None:
+                with self.rank.guard.closed():
+                    flight.advance()
+
         reader = self.reader
         began, before = time.perf_counter(), dict(reader.seconds)
         info = self.table.info[chunk.file]
@@ -382,10 +485,6 @@ class Loop:
             self.accumulators.by_key[chunk.sample, name].commit(delta)
         self.done[chunk.index] = True
         self.events += chunk.events
-
-
-def _nothing() -> bool:
-    return True
 
 
 class SampleWeight:

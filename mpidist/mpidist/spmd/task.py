@@ -1,10 +1,10 @@
-"""What a run sends to its ranks: scan the files, settle open axes, then loop; or go on after a pause.
+"""What a run sends to its ranks: find the ranges of open axes, then loop; or go on after a pause.
 
 Rank 0 publishes, and at the end returns, messages of three kinds (`meta["kind"]`):
 
-- ``scan``: how many files are scanned;
-- ``table``: the files and chunks of this lease, and the ranges found for open axes, once;
-- ``state``: the exact state after an exchange.
+- ``scan``: how many of the files that open axes need are scanned;
+- ``begin``: the hosts of the ranks, how many files of each sample there are, and the ranges found for open axes, once;
+- ``state``: the exact state after an exchange, with the files and chunks that are new in it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING, Any, cast
 import cloudpickle
 import numpy as np
 
-from mpidist.chunks import cut, deal
+from mpidist.chunks import cut, file_order
 from mpidist.datasets import Reader, scan
 from mpidist.ledger import Table
 from mpidist.snapshot import BrokenPayload
 from mpidist.spmd.comm import wait
 from mpidist.spmd.exchange import drive, share, until
+from mpidist.spmd.frontier import Frontier
+from mpidist.spmd.lease import Lease, restricted
 from mpidist.spmd.loop import Loop, Pace, Reduced
 from mpidist.spmd.packing import Objects, totals_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mpidist.chunks import Chunk
     from mpidist.datasets import FileInfo, FileRef
@@ -34,59 +36,15 @@ if TYPE_CHECKING:
     from mpidist.results import Total
     from mpidist.spmd.comm import Rank
 
-__all__ = ["Lease", "Message", "Resume", "Start", "state_message"]
+__all__ = ["Message", "Resume", "Start", "state_message"]
 
 SCAN_PERIOD = 0.25
 SHARE_TAG = 2
-PROBE_CHUNKS = 4
-"""Chunks that the range of an open axis is found from; doubled until they hold an entry."""
+PROBE_FILES = PROBE_CHUNKS = 4
+"""How many of the first files, and of their chunks, the range of an open axis is found from; doubled until they hold an
+entry."""
 
 Message = tuple[dict[str, Any], list[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """A part of the work: whole files, by number, and single chunks of other files, by (file, start, stop)."""
-
-    files: frozenset[int]
-    chunks: frozenset[tuple[int, int, int]]
-
-    @staticmethod
-    def place(chunk: Chunk) -> tuple[int, int, int]:
-        """How `chunks` names a chunk."""
-        return chunk.file, chunk.start, chunk.stop
-
-    def holds(self, chunk: Chunk) -> bool:
-        """Whether the chunk is in this lease."""
-        return chunk.file in self.files or self.place(chunk) in self.chunks
-
-    def needs(self, ref: FileRef) -> bool:
-        """Whether some of the file is."""
-        return ref.index in self.files or any(file == ref.index for file, _, _ in self.chunks)
-
-    def table(self, full: Table) -> Table:
-        """What `full` has of this lease.
-
-        A file of which some chunks are in the results already, and which now is cut otherwise, has become another file:
-        that is a problem of it, and none of its chunks are held.
-        """
-        cut_now = {self.place(chunk) for chunk in full.chunks}
-        changed = {place[0]: place for place in sorted(self.chunks - cut_now, reverse=True)}
-        files = tuple(
-            replace(info, problem=_changed(info, changed[info.ref.index]), problem_kind="schema")
-            if info.ref.index in changed and info.problem is None
-            else info
-            for info in full.files
-        )
-        held = _restricted(full, lambda chunk: self.holds(chunk) and chunk.file not in changed)
-        return replace(held, files=files)
-
-
-def _changed(info: FileInfo, place: tuple[int, int, int]) -> str:
-    return (
-        f"{info.ref} has changed since the run began: the entries {place[1]}-{place[2]} are no chunk of it any more, "
-        "and other entries of it are in the results. Hint: put the old file back, or start a new run."
-    )
 
 
 @dataclass(frozen=True)
@@ -104,32 +62,38 @@ class Start:
     def __call__(self, rank: Rank) -> Message | None:
         """Collective. Returns the last message on rank 0."""
         began = time.perf_counter()
-        hosts, full = self._scanned(rank)
+        hosts = drive(share(rank.comm, rank.host, SHARE_TAG))
+        refs = [ref for ref in self.plan.dataset.files if self.lease is None or self.lease.needs(ref)]
         reader = Reader(self.plan.dataset)
-        found = self.probed
-        if found is None and not full.unscanned:
-            found = probe(self.plan, full, reader, rank)
-        # Stopped before all files and ranges were known: nothing may be filled, for another try would fill other bins.
-        work = found is not None and not full.unscanned
-        probed = dict.fromkeys(self.plan.probes()) if found is None else dict(found)
+        known: list[FileInfo] = []
+        probed = self.probed
+        if probed is None:
+            probed = probe(self.plan, refs, reader, rank, known)
+        # Stopped before all ranges were known: nothing may be filled, for another try would fill other bins.
+        work = probed is not None
+        probed = dict.fromkeys(self.plan.probes()) if probed is None else dict(probed)
         plan = self.plan.settle(probed) if probed else self.plan
-        table = full if self.lease is None else self.lease.table(full)
-        loop = Loop(plan, table, deal(table.chunks, rank.size), reader, self.pace)
+        samples = tuple(sample.name for sample in plan.dataset.samples)
+        expected = np.bincount(np.array([ref.sample for ref in refs], dtype=np.int64), minlength=len(samples))
+        table = Table((), (), samples, tuple(expected.tolist()))
+        frontier = Frontier(
+            plan,
+            refs,
+            self.lease,
+            rank=rank.rank,
+            size=rank.size,
+            known={info.ref.index for info in known},
+        )
+        loop = Loop(plan, table, [[] for _ in range(rank.size)], reader, self.pace, frontier)
         loop.elapsed = time.perf_counter() - began
-        publish_table(rank, table, probed, hosts)
+        if rank.rank == 0:
+            rank.publish(
+                {"kind": "begin", "hosts": hosts, "expected": expected.tolist()}, [cloudpickle.dumps(probed)]
+            )
+        if work:
+            loop.grow(known)
         rank.kept["loop"] = loop
         return _looped(loop, rank, work=work)
-
-    def _scanned(self, rank: Rank) -> tuple[list[str], Table]:
-        """Collective. The host of each rank, and all files and chunks (whatever the lease holds of them)."""
-        refs = [ref for ref in self.plan.dataset.files if self.lease is None or self.lease.needs(ref)]
-        mine = scanned(self.plan, refs, rank)
-        shared = drive(share(rank.comm, (rank.host, mine), SHARE_TAG))
-        by_index = {info.ref.index: info for _, infos in shared for info in infos}
-        files = [by_index[ref.index] for ref in refs if ref.index in by_index]
-        chunks = cut(files, self.plan.cost, seed=self.plan.seed)
-        samples = tuple(sample.name for sample in self.plan.dataset.samples)
-        return [host for host, _ in shared], Table(tuple(files), chunks, samples, len(refs) - len(files))
 
 
 @dataclass(frozen=True)
@@ -152,10 +116,10 @@ def _looped(loop: Loop, rank: Rank, *, work: bool = True) -> Message | None:
     return None if reduced is None else state_message(reduced)
 
 
-def scanned(plan: Plan, refs: Sequence[FileRef], rank: Rank) -> list[FileInfo]:
-    """Collective. This rank's share of the files, scanned; rank 0 publishes how far all are.
+def scanned(plan: Plan, refs: Sequence[FileRef], rank: Rank) -> list[FileInfo] | None:
+    """Collective. Some files, scanned by all ranks together; rank 0 publishes how far they are. None after a stop.
 
-    Ranks meet every `SCAN_PERIOD` seconds, so a stop is heard here too; files not scanned then are left out.
+    Ranks meet every `SCAN_PERIOD` seconds, so a stop is heard here too.
     """
     waiting = list(refs[rank.rank :: rank.size])[::-1]
     found: list[FileInfo] = []
@@ -166,20 +130,16 @@ def scanned(plan: Plan, refs: Sequence[FileRef], rank: Rank) -> list[FileInfo]:
         state = np.array([len(found), len(waiting), "stop" in rank.asked()], dtype=np.int64)
         states = wait(rank.comm.allgather(state))
         done, left, stop = (int(number) for number in states.sum(axis=0))
-        if left == 0 or stop:
-            return found
+        if stop:
+            return None
+        if left == 0:
+            return [info for infos in drive(share(rank.comm, found, SHARE_TAG)) for info in infos]
         if rank.rank == 0:
             rank.publish({"kind": "scan", "done": done, "total": done + left}, [])
 
 
-def publish_table(rank: Rank, table: Table, probed: Mapping[str, object], hosts: Sequence[str]) -> None:
-    """On rank 0: tell the kernel what the lease is."""
-    if rank.rank == 0:
-        rank.publish({"kind": "table", "hosts": list(hosts)}, [cloudpickle.dumps((table, dict(probed)))])
-
-
 def state_message(reduced: Reduced) -> Message:
-    """The exact state as a small dict and buffers: SUM vector, MAX vector, headers, pickled objects."""
+    """The exact state as a small dict and buffers: SUM vector, MAX vector, headers, pickled objects, growth."""
     meta = {
         "kind": "state",
         "sequence": reduced.sequence,
@@ -191,32 +151,61 @@ def state_message(reduced: Reduced) -> Message:
         "lengths": [list(reduced.lengths.layout), list(reduced.lengths.sums), list(reduced.lengths.maxima)],
         "payloads": reduced.has_payloads,
         "failures": reduced.has_failures,
+        "growth": reduced.growth is not None,
     }
-    return meta, [reduced.sums, reduced.maxima, reduced.headers.rows, reduced.objects or b""]
+    return meta, [
+        reduced.sums,
+        reduced.maxima,
+        reduced.headers.rows,
+        reduced.objects or b"",
+        reduced.growth or b"",
+    ]
 
 
-def probe(plan: Plan, table: Table, reader: Reader, rank: Rank) -> dict[str, object] | None:
+def probe(
+    plan: Plan, refs: Sequence[FileRef], reader: Reader, rank: Rank, known: list[FileInfo]
+) -> dict[str, object] | None:
     """Collective. The values of the plan's probes (see `Plan.probes`), the same on every rank; None after a stop.
 
-    The first chunks in the unbiased order are looked at, so the ranges depend on files and plan only. Probes that
-    met no entry look at twice as many further chunks, until the data end (value None then).
+    The first chunks of the first files in the unbiased order are looked at, so the ranges depend on files and plan only.
+    Probes that met no entry look at twice as many further chunks, and files, until the data end (value None then). The
+    files scanned for that are added to `known`.
     """
     waiting = plan.probes()
     found: dict[str, object] = dict.fromkeys(waiting)
-    order = sorted(table.chunks, key=lambda chunk: (chunk.key, chunk.index))
-    start, count = 0, PROBE_CHUNKS
-    while waiting and start < len(order):
-        values = _probe_values(
-            replace(plan, results=waiting), order[start : start + count], table, reader, rank
-        )
-        if values is None:
+    files = file_order(refs, seed=plan.seed)
+    samples = tuple(sample.name for sample in plan.dataset.samples)
+    first = 0
+    while waiting and first < len(files):
+        some = files[first : max(2 * first, PROBE_FILES)]
+        first += len(some)
+        infos = scanned(plan, some, rank)
+        if infos is None:
             return None
-        for name, value in values.items():
-            if value is not None:
-                found[name] = value
-                del waiting[name]
-        start, count = start + count, 2 * count
+        known += infos
+        infos.sort(key=lambda info: info.ref.index)
+        table = Table(tuple(infos), cut(infos, plan.cost, seed=plan.seed), samples)
+        for chunks in _rounds(table.chunks):
+            values = _probe_values(replace(plan, results=waiting), chunks, table, reader, rank)
+            if values is None:
+                return None
+            for name, value in values.items():
+                if value is not None:
+                    found[name] = value
+                    del waiting[name]
+            if not waiting:
+                break
     return found
+
+
+def _rounds(chunks: Sequence[Chunk]) -> Iterator[Sequence[Chunk]]:
+    """All chunks in the unbiased order, each time as many as in all rounds before."""
+    order = sorted(chunks, key=lambda chunk: (chunk.key, chunk.index))
+    start = 0
+    while start < len(order):
+        stop = max(2 * start, PROBE_CHUNKS)
+        yield order[start:stop]
+        start = stop
 
 
 def _probe_values(
@@ -227,8 +216,8 @@ def _probe_values(
     A pause waits for the end of it; a stop ends it, and gives None.
     """
     places = {chunk.index for chunk in chunks}
-    restricted = _restricted(table, lambda chunk: chunk.index in places)
-    loop = Loop(plan, restricted, _dealt_round(restricted.chunks, rank.size), reader)
+    some = restricted(table, lambda chunk: chunk.index in places)
+    loop = Loop(plan, some, _dealt_round(some.chunks, rank.size), reader)
     verdict, reduced = loop.run(replace(rank, asked=lambda: rank.asked() - {"pause"}), lambda _: None)
     if verdict != "done":
         return None
@@ -236,7 +225,7 @@ def _probe_values(
     if reduced is not None:
         objects = Objects.loads(reduced.objects) if reduced.objects else Objects()
         _, totals = totals_of(
-            restricted,
+            some,
             reduced.lengths,
             reduced.layout,
             reduced.sums,
@@ -261,9 +250,3 @@ def _probe_values(
 
 def _dealt_round(chunks: Sequence[Chunk], size: int) -> list[list[int]]:
     return [[chunk.index for chunk in chunks[rank::size]] for rank in range(size)]
-
-
-def _restricted(table: Table, keep: Callable[[Chunk], bool]) -> Table:
-    """The table of some chunks only, numbered anew."""
-    kept = [chunk for chunk in table.chunks if keep(chunk)]
-    return replace(table, chunks=tuple(replace(c, index=i) for i, c in enumerate(kept)))

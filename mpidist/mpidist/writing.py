@@ -1,0 +1,60 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .errors import DatasetError
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+__all__ = ["write_whole"]
+
+
+def write_whole(path: str | PathLike[str], data: bytes) -> None:
+    """Write `data` to a temporary name beside `path`, onto the disk, and rename it; missing folders are made.
+
+    A symbolic link stays one: the file that it names is replaced. Raises DatasetError if `path` is a folder or a device,
+    or if it cannot be written (no right, no space); then an earlier file of that name is untouched.
+    """
+    target = Path(path)
+    try:
+        target = target.resolve() if target.is_symlink() else target
+        if target.exists() and not target.is_file():
+            msg = f"cannot write {path}: it is no ordinary file. Hint: give the name of a file, new or to be replaced."
+            raise DatasetError(msg)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        temporary = Path(name)
+        try:
+            with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            _set_mode(temporary, target)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except DatasetError:
+        raise
+    except OSError as error:
+        msg = (
+            f"cannot write {path}: {error.strerror or error}. Hint: nothing was changed there; "
+            "choose another place, the results are still in memory."
+        )
+        raise DatasetError(msg) from error
+
+
+def _set_mode(file: Path, like: Path) -> None:
+    """The mode of the file that is replaced, else that of any new file (temporary ones are private)."""
+    if like.exists():
+        shutil.copymode(like, file)
+    else:
+        mask = os.umask(0)
+        os.umask(mask)
+        file.chmod(0o666 & ~mask)
