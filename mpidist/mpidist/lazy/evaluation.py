@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import awkward as ak
+
 from mpidist.errors import LazyUsage
 from mpidist.lazy.behaviours import notebook_behaviours, restore_behaviours
 from mpidist.lazy.frames import blame
@@ -20,8 +22,6 @@ from mpidist.lazy.tracing import retrace, tracer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    import awkward as ak
 
     from mpidist.errors import Frame
     from mpidist.lazy.recording import Recorded
@@ -33,7 +33,8 @@ __all__ = ["Evaluator", "Schedule", "evaluated", "meta_of"]
 class Step:
     """A call with the places of its arguments among the results.
 
-    `simple` steps have their references directly among the positional arguments: (position, place).
+    `simple` steps have their references directly among the positional arguments: (position, place). `rows` are the places of
+    arguments with rows; `node` is what it computes, if that has rows too.
     """
 
     function: Callable[..., Any]
@@ -45,6 +46,8 @@ class Step:
     form: ak.forms.Form | None
     frame: Frame
     used: tuple[int, ...]
+    rows: tuple[int, ...]
+    node: Node | None
     freed: list[int] = field(default_factory=list)
 
 
@@ -99,7 +102,7 @@ class Schedule:
             for step in self.steps:
                 if step.compared:
                     _compare_lengths(values, step)
-                values[step.result] = _called(step, values)
+                values[step.result] = _result(step, values)
                 for place in step.freed:
                     values[place] = None
         except Exception as error:
@@ -176,16 +179,28 @@ def _step(node: Node, place: int, inputs: list[int]) -> Step:
     def moved(end: Any) -> Any:
         return Ref(inputs[end.index]) if type(end) is Ref else end
 
+    with_rows = tuple(inputs[i] for i, used in enumerate(node.inputs) if used.rows is not None)
     args = list(map_template(moved, node.args))
     kwargs = map_template(moved, node.kwargs)
     direct = [(position, arg.index) for position, arg in enumerate(args) if type(arg) is Ref]
     is_simple = len(direct) == len(references(args)) + len(references(kwargs))
-    compared = tuple(inputs[i] for i, used in enumerate(node.inputs) if used.rows is not None)
     assert node.function is not None
     return Step(
-        node.function, args, kwargs, direct if is_simple else None, place, compared if node.check else (),
-        node.form, node.frame, tuple(inputs),
+        node.function, args, kwargs, direct if is_simple else None, place, with_rows if node.check else (),
+        node.form, node.frame, tuple(inputs), with_rows, None if node.rows is None else node,
     )  # fmt: skip
+
+
+def _result(step: Step, values: Sequence[Any]) -> Any:
+    """The result of a step; of no rows it is no rows, though some functions refuse arrays without any."""
+    try:
+        return _called(step, values)
+    except Exception:
+        if step.node is None or not step.rows or any(len(values[place]) for place in step.rows):
+            raise
+        meta = meta_of(step.node)
+        empty = meta.layout.form.length_zero_array(highlevel=False)
+        return ak.Array(empty, behavior=meta.behavior, attrs=meta.attrs)
 
 
 def _called(step: Step, values: Sequence[Any]) -> Any:

@@ -218,6 +218,14 @@ def test_chunks_and_prediction(name: str, origin: Any, events: lazy.Lazy) -> Non
         assert str(each.type.content) == str(expected.type.content)
 
 
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_a_chunk_of_which_no_event_is_left(name: str, origin: Any, events: lazy.Lazy) -> None:
+    lazies = parts_of(EXPRESSIONS[name](events))
+    whole = lazy.Evaluator(lazies)(origin.read())
+    found = in_chunks(lazy.Evaluator(lazies), origin.read(), [0])
+    assert [shown(each) for each in found] == [shown(each) for each in whole]
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     names=st.lists(st.sampled_from(sorted(EXPRESSIONS)), min_size=1, max_size=4, unique=True),
