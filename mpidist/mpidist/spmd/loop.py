@@ -12,9 +12,8 @@ An *exchange* ends a slice. On every rank, in this order:
 Files are scanned meanwhile by a thread (`mpidist.spmd.frontier`); new files and their chunks are appended to everybody's
 table in step 3.
 
-An exception of the user's code or of a file is kept as a `Failure`; it never leaves a chunk half counted (a chunk is
-prepared as a whole and only then committed, which cannot fail), and the rank still joins every exchange. After
-"stop" or "pause" one more exchange follows, so that what was computed meanwhile is not lost.
+An exception of the user's code or of a file is kept as a `Failure` (`mpidist.spmd.worker`), and the rank still joins every
+exchange. After "stop" or "pause" one more exchange follows, so that what was computed meanwhile is not lost.
 """
 
 from __future__ import annotations
@@ -23,30 +22,25 @@ import math
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import cloudpickle
-import numpy as np
 
-from mpidist.lazy import Evaluator, Lazy, needed_buffers, origin_of
-from mpidist.results import ChunkContext
-from mpidist.snapshot import PHASES
 from mpidist.spmd.balance import apply_transfers, transfers
 from mpidist.spmd.comm import FIRST_PAUSE, LONGEST_PAUSE
 from mpidist.spmd.exchange import share, tree_reduce, until
-from mpidist.spmd.failing import failure_of
-from mpidist.spmd.guard import StillRunning
 from mpidist.spmd.header import PAUSE, STOP, Headers, row, words_of
-from mpidist.spmd.packing import Accumulators, Lengths, Objects, merge_objects
+from mpidist.spmd.packing import Lengths, Objects, merge_objects
+from mpidist.spmd.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from mpidist.chunks import Chunk
-    from mpidist.datasets import Dataset, FileInfo, Reader
-    from mpidist.errors import Failure
+    from mpidist.datasets import FileInfo, Reader
     from mpidist.ledger import Table
     from mpidist.plan import Plan
     from mpidist.spmd.comm import Rank
@@ -95,14 +89,6 @@ class Reduced:
     """Pickled files and chunks that were added to the table since the last state; None if there are none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A chunk's contribution to all results of its sample; `deltas` is None for a failed chunk."""
-
-    chunk: Chunk
-    deltas: tuple[object, ...] | None
-
-
 class Flight:
     """An exchange under way; `advance` may be called at any moment, also after its end."""
 
@@ -140,15 +126,8 @@ class Loop:
     frontier: Frontier | None = None
 
     def __post_init__(self) -> None:
-        count = len(self.table.chunks)
-        self.accumulators = Accumulators(self.plan)
-        self.evaluator = Evaluator(self.plan.outputs, self.plan.parameters)
-        self.weights = [SampleWeight(sample.weight, self.plan) for sample in self.plan.dataset.samples]
-        self.done = np.zeros(count, dtype=np.bool_)
-        self.failed = np.zeros(count, dtype=np.bool_)
-        self.failures: list[Failure] = []
-        self.seconds = dict.fromkeys(PHASES, 0.0)
-        self.events = 0
+        self.worker = Worker(self.plan, self.reader)
+        self.worker.extend(len(self.table.chunks))
         self.elapsed = 0.0
         self.sequence = 0
         self._position = self._told = 0
@@ -156,8 +135,6 @@ class Loop:
         self._fresh: list[FileInfo] = []
         self._grown: tuple[list[FileInfo], list[Chunk]] = ([], [])
         self._shown = self._showing = False
-        self._frozen = False
-        self._held: list[Prepared] = []
         self._verdict: Verdict = "go"
         self._wanted = True
         self._words = 0
@@ -240,7 +217,7 @@ class Loop:
         began = time.perf_counter()
         time.sleep(min(self._pause, longest))
         self._pause = min(1.2 * self._pause, longest)
-        self.seconds["scan" if self._waiting else "wait"] += time.perf_counter() - began
+        self.worker.seconds["scan" if self._waiting else "wait"] += time.perf_counter() - began
 
     # ------------------------------------------------------------------ exchanges
 
@@ -267,9 +244,8 @@ class Loop:
         return min(self.pace.period, 0.5 * (len(self.queue) - self._position) / max(self._speed(), 1e-9))
 
     def _exchange(self, ending: Verdict | None) -> Generator[None, None, tuple[Verdict, Reduced | None]]:
-        comm = self.rank.comm
-        self._frozen = True
-        objects = Objects(self.accumulators.payloads(), list(self.failures))
+        comm, worker = self.rank.comm, self.worker
+        objects = worker.freeze()
         blob = objects.dumps() if objects.payloads else b""
         seconds = time.perf_counter() - self._began
         header = self._header(len(blob))
@@ -282,9 +258,9 @@ class Loop:
         verdict = self._agree(headers, [info for infos in found for info in infos])
         last = ending is not None or verdict == "done"
         growth, self._grown = self._grown, ([], [])
-        sums, maxima, lengths = self.accumulators.pack(headers.layout, self.done, self.failed)
-        self._thaw()
-        with_payloads = self.accumulators.has_payloads and (
+        sums, maxima, lengths = worker.accumulators.pack(headers.layout, worker.done, worker.failed)
+        worker.thaw()
+        with_payloads = worker.accumulators.has_payloads and (
             last or headers.total("object_bytes") <= self.pace.most_object_bytes
         )
         failures = headers.total("failures")
@@ -329,10 +305,10 @@ class Loop:
         self._limit = len(self.queue) - offered
         values = {
             "sequence": self.sequence,
-            "chunks_done": int(self.done.sum()),
-            "events": self.events,
+            "chunks_done": int(self.worker.done.sum()),
+            "events": self.worker.events,
             "bytes_read": self.reader.bytes_read,
-            "failures": int(self.failed.sum()),
+            "failures": int(self.worker.failed.sum()),
             "left": left,
             "new_files": len(self._fresh),
             "unscanned": unscanned,
@@ -341,7 +317,7 @@ class Loop:
             "words": words_of(self.rank.asked()) | self._words,
             "object_bytes": object_bytes,
         }
-        return row(values, self.seconds, self.accumulators.layout())
+        return row(values, self.worker.seconds, self.worker.accumulators.layout())
 
     def _agree(self, headers: Headers, found: list[FileInfo]) -> Verdict:
         """What all ranks do next, and the work they have from now on, from what all ranks know."""
@@ -373,10 +349,7 @@ class Loop:
         if not files:
             return
         self.table = self.table.extended(files, chunks)
-        self.done, self.failed = (
-            np.concatenate([flags, np.zeros(len(chunks), dtype=np.bool_)])
-            for flags in (self.done, self.failed)
-        )
+        self.worker.extend(len(chunks))
         self._grown[0].extend(files)
         self._grown[1].extend(chunks)
         for owner in set(owners):
@@ -386,22 +359,11 @@ class Loop:
             table = self.table.chunks
             queue[start:] = sorted(queue[start:] + new, key=lambda i: (table[i].key, i))
 
-    def _thaw(self) -> None:
-        self._frozen = False
-        for prepared in self._held:
-            self._commit(prepared)
-        self._held.clear()
-
     # ----------------------------------------------------------------------- work
-
-    @property
-    def seconds_worked(self) -> float:
-        """Time spent on chunks."""
-        return sum(seconds for phase, seconds in self.seconds.items() if phase not in ("scan", "wait"))
 
     def _speed(self) -> float:
         """Chunks per second of work; 0 before the first."""
-        worked = self.seconds_worked
+        worked = self.worker.seconds_worked
         return self._position / worked if worked > 0 else 0.0
 
     @property
@@ -420,87 +382,18 @@ class Loop:
         return self._goes_on() and self._position < limit
 
     def _work(self, flight: Flight | None) -> None:
-        """Prepare the next chunk; an exchange under way is advanced between the steps."""
-        self._pause = FIRST_PAUSE
-        chunk = self.table.chunks[self.queue[self._position]]
-        try:
-            with self.rank.guard.opened():
-                prepared = Prepared(chunk, self._prepare(chunk, flight))
-        except KeyboardInterrupt:
-            self._words |= STOP  # the chunk stays in the queue
-            return
-        except (Exception, SystemExit, StillRunning) as error:  # noqa: BLE001 (kept as a failure of the chunk)
-            info = self.table.info[chunk.file]
-            sample = self.table.samples[chunk.sample]
-            self.failures.append(
-                failure_of(
-                    error, info.ref.path, sample, chunk.start, chunk.stop, self.rank.rank, self.rank.host
-                )
-            )
-            prepared = Prepared(chunk, None)
-        self._position += 1
-        if self._frozen:
-            self._held.append(prepared)
-        else:
-            self._commit(prepared)
+        """The next chunk; an exchange under way is advanced between its steps."""
 
-    def _prepare(self, chunk: Chunk, flight: Flight | None) -> tuple[object, ...]:
         def tick() -> None:
             if flight is not None:
                 with self.rank.guard.closed():
                     flight.advance()
 
-        reader = self.reader
-        began, before = time.perf_counter(), dict(reader.seconds)
-        info = self.table.info[chunk.file]
-        events = reader.read(info, chunk.start, chunk.stop, self.plan.buffers)
-        tick()
-        values = self.evaluator(events)
-        context = ChunkContext(chunk.first_event, self.weights[chunk.sample](reader, info, chunk))
-        tick()
-        evaluated = time.perf_counter()
-        deltas: list[object] = []
-        place = 0
-        for name, result in self.plan.results.items():
-            count = len(result.inputs)
-            accumulator = self.accumulators.by_key[chunk.sample, name]
-            deltas.append(accumulator.prepare(values[place : place + count], context))
-            place += count
-            tick()
-        ended = time.perf_counter()
-        reading = 0.0
-        for phase, seconds in reader.seconds.items():
-            self.seconds[phase] += seconds - before.get(phase, 0.0)
-            reading += seconds - before.get(phase, 0.0)
-        self.seconds["evaluate"] += max(0.0, evaluated - began - reading)
-        self.seconds["fill"] += ended - evaluated
-        return tuple(deltas)
-
-    def _commit(self, prepared: Prepared) -> None:
-        chunk = prepared.chunk
-        if prepared.deltas is None:
-            self.failed[chunk.index] = True
-            return
-        for name, delta in zip(self.plan.results, prepared.deltas, strict=True):
-            self.accumulators.by_key[chunk.sample, name].commit(delta)
-        self.done[chunk.index] = True
-        self.events += chunk.events
-
-
-class SampleWeight:
-    """The weight of a sample's events: a number, or an expression of columns that other samples may not have."""
-
-    def __init__(self, weight: float | Lazy | None, plan: Plan) -> None:
-        self.number = None if weight is None or isinstance(weight, Lazy) else float(weight)
-        self._evaluator: Evaluator | None = None
-        if isinstance(weight, Lazy):
-            self._origin = cast("Dataset", origin_of([weight]))
-            self._buffers = needed_buffers([weight])
-            self._evaluator = Evaluator([weight], plan.parameters)
-
-    def __call__(self, reader: Reader, info: FileInfo, chunk: Chunk) -> float | NDArray[np.float64] | None:
-        """For a chunk: None, a number, or float64 of shape (events,)."""
-        if self._evaluator is None:
-            return self.number
-        events = reader.read(info, chunk.start, chunk.stop, self._buffers, origin=self._origin)
-        return np.asarray(self._evaluator(events)[0], dtype=np.float64)
+        self._pause = FIRST_PAUSE
+        chunk = self.table.chunks[self.queue[self._position]]
+        try:
+            self.worker.do(chunk, self.table, self.rank, tick)
+        except KeyboardInterrupt:
+            self._words |= STOP  # the chunk stays in the queue
+        else:
+            self._position += 1

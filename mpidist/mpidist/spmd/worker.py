@@ -1,0 +1,156 @@
+"""What a rank does with a chunk, and what it has of all chunks so far.
+
+A chunk is *prepared* as a whole: read, evaluated, turned into what it contributes to each result. Whatever may fail happens
+there, and becomes a `Failure` of the chunk. Only then is it *committed*, which cannot fail. While the worker is frozen (its
+state is being sent to the other ranks), finished chunks are held back.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from mpidist.lazy import Evaluator, Lazy, needed_buffers, origin_of
+from mpidist.results import ChunkContext
+from mpidist.snapshot import PHASES
+from mpidist.spmd.failing import failure_of
+from mpidist.spmd.guard import StillRunning
+from mpidist.spmd.packing import Accumulators, Objects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from mpidist.chunks import Chunk
+    from mpidist.datasets import Dataset, FileInfo, Reader
+    from mpidist.errors import Failure
+    from mpidist.ledger import Table
+    from mpidist.plan import Plan
+    from mpidist.spmd.comm import Rank
+
+__all__ = ["Worker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A chunk's contribution to all results of its sample; `deltas` is None for a failed chunk."""
+
+    chunk: Chunk
+    deltas: tuple[object, ...] | None
+
+
+class Worker:
+    """The accumulators, bitmaps, failures and times of one rank in one run.
+
+    `done` and `failed` have a bool for each chunk of the table; `seconds` are by phase (see `PHASES`).
+    """
+
+    def __init__(self, plan: Plan, reader: Reader) -> None:
+        self.plan, self.reader = plan, reader
+        self.accumulators = Accumulators(plan)
+        self.evaluator = Evaluator(plan.outputs, plan.parameters)
+        self.weights = [SampleWeight(sample.weight, plan) for sample in plan.dataset.samples]
+        self.done = np.zeros(0, dtype=np.bool_)
+        self.failed = np.zeros(0, dtype=np.bool_)
+        self.failures: list[Failure] = []
+        self.seconds = dict.fromkeys(PHASES, 0.0)
+        self.events = 0
+        self._frozen = False
+        self._held: list[Prepared] = []
+
+    def extend(self, count: int) -> None:
+        """The table has `count` further chunks."""
+        more = np.zeros(count, dtype=np.bool_)
+        self.done, self.failed = (np.concatenate([flags, more]) for flags in (self.done, self.failed))
+
+    @property
+    def seconds_worked(self) -> float:
+        """Time spent on chunks."""
+        return sum(seconds for phase, seconds in self.seconds.items() if phase not in ("scan", "wait"))
+
+    def freeze(self) -> Objects:
+        """Hold back finished chunks from now on; gives what of the state travels as objects."""
+        self._frozen = True
+        return Objects(self.accumulators.payloads(), list(self.failures))
+
+    def thaw(self) -> None:
+        """Commit what was held back, and all further chunks at once."""
+        self._frozen = False
+        for prepared in self._held:
+            self._commit(prepared)
+        self._held.clear()
+
+    def do(self, chunk: Chunk, table: Table, rank: Rank, tick: Callable[[], None]) -> None:
+        """Process a chunk, calling `tick` between its steps. Raises nothing but KeyboardInterrupt."""
+        try:
+            with rank.guard.opened():
+                prepared = Prepared(chunk, self._prepare(chunk, table.info[chunk.file], tick))
+        except (Exception, SystemExit, StillRunning) as error:  # noqa: BLE001 (kept as a failure of the chunk)
+            path, sample = table.info[chunk.file].ref.path, table.samples[chunk.sample]
+            self.failures.append(
+                failure_of(error, path, sample, chunk.start, chunk.stop, rank.rank, rank.host)
+            )
+            prepared = Prepared(chunk, None)
+        if self._frozen:
+            self._held.append(prepared)
+        else:
+            self._commit(prepared)
+
+    def _prepare(self, chunk: Chunk, info: FileInfo, tick: Callable[[], None]) -> tuple[object, ...]:
+        reader = self.reader
+        began, before = time.perf_counter(), dict(reader.seconds)
+        events = reader.read(info, chunk.start, chunk.stop, self.plan.buffers)
+        tick()
+        values = self.evaluator(events)
+        context = ChunkContext(chunk.first_event, self.weights[chunk.sample](reader, info, chunk))
+        tick()
+        evaluated = time.perf_counter()
+        deltas: list[object] = []
+        place = 0
+        for name, result in self.plan.results.items():
+            count = len(result.inputs)
+            accumulator = self.accumulators.by_key[chunk.sample, name]
+            deltas.append(accumulator.prepare(values[place : place + count], context))
+            place += count
+            tick()
+        ended = time.perf_counter()
+        reading = 0.0
+        for phase, seconds in reader.seconds.items():
+            self.seconds[phase] += seconds - before.get(phase, 0.0)
+            reading += seconds - before.get(phase, 0.0)
+        self.seconds["evaluate"] += max(0.0, evaluated - began - reading)
+        self.seconds["fill"] += ended - evaluated
+        return tuple(deltas)
+
+    def _commit(self, prepared: Prepared) -> None:
+        chunk = prepared.chunk
+        if prepared.deltas is None:
+            self.failed[chunk.index] = True
+            return
+        for name, delta in zip(self.plan.results, prepared.deltas, strict=True):
+            self.accumulators.by_key[chunk.sample, name].commit(delta)
+        self.done[chunk.index] = True
+        self.events += chunk.events
+
+
+class SampleWeight:
+    """The weight of a sample's events: a number, or an expression of columns that other samples may not have."""
+
+    def __init__(self, weight: float | Lazy | None, plan: Plan) -> None:
+        self.number = None if weight is None or isinstance(weight, Lazy) else float(weight)
+        self._evaluator: Evaluator | None = None
+        if isinstance(weight, Lazy):
+            self._origin = cast("Dataset", origin_of([weight]))
+            self._buffers = needed_buffers([weight])
+            self._evaluator = Evaluator([weight], plan.parameters)
+
+    def __call__(self, reader: Reader, info: FileInfo, chunk: Chunk) -> float | NDArray[np.float64] | None:
+        """For a chunk: None, a number, or float64 of shape (events,)."""
+        if self._evaluator is None:
+            return self.number
+        events = reader.read(info, chunk.start, chunk.stop, self._buffers, origin=self._origin)
+        return np.asarray(self._evaluator(events)[0], dtype=np.float64)
