@@ -29,9 +29,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["LAYOUT_LENGTH", "ExactSum", "Term", "float_terms", "integer_terms", "product", "scaled_terms"]
+__all__ = [
+    "LAYOUT_LENGTH",
+    "ExactSum",
+    "Term",
+    "float_terms",
+    "integer_terms",
+    "product",
+    "scaled_terms",
+    "weight_terms",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -138,23 +147,61 @@ def _largest(values: Floats) -> float:
     return max(float(values.max()), -float(values.min()))
 
 
+def weight_terms(
+    weights: Floats, slots: Callable[[slice], NDArray[np.intp]], bins: int, *, squares: bool
+) -> list[list[Term]]:
+    """The exact sums of float64 `weights` in each bin, and if asked for of their squares, in one pass.
+
+    `slots` gives the bins of a slice of the entries. A square is that of float64, rounded.
+    """
+    largest = _largest(weights) if weights.size else 0.0
+    if not largest < _HUGE**0.5:
+        index = slots(slice(None))
+        with np.errstate(over="ignore"):
+            each = [weights, weights * weights] if squares else [weights]
+        return [float_terms(values, index, bins) for values in each]
+    block = max(_BLOCK, 2 * bins)
+    first = _Sums(weights.size, largest, bins, block)
+    second = _Sums(weights.size, largest * largest, bins, block)
+    square_of = np.empty(min(block, weights.size))
+    for start in range(0, weights.size, block):
+        part = slice(start, min(start + block, weights.size))
+        index = slots(part)
+        first.add(weights[part], index)
+        if squares:
+            second.add(np.multiply(weights[part], weights[part], out=square_of[: len(index)]), index)
+    return [first.terms(), second.terms()] if squares else [first.terms()]
+
+
 def _terms_finite(values: Floats, largest: float, index: NDArray[np.intp] | None, bins: int) -> list[Term]:
-    """Cut finite values below 2**900 into parts that float64 adds without rounding, and add those.
+    """The terms of finite values below 2**900."""
+    block = max(_BLOCK, 2 * bins)
+    sums = _Sums(values.size, largest, bins, block)
+    for start in range(0, values.size, block):
+        sums.add(values[start : start + block], None if index is None else index[start : start + block])
+    return sums.terms()
+
+
+class _Sums:
+    """Cuts finite values below 2**900 into parts that float64 adds without rounding, and adds those.
 
     All parts of one level are multiples of ``2**exponent`` and smaller than ``2**(exponent + step)``, with
-    `step` so small that the sum of all entries stays below ``2**(exponent + 53)``. Blocks fit into the cache.
+    `step` so small that the sum of all `size` entries stays below ``2**(exponent + 53)``. `largest` is the largest of
+    all. They come in blocks of at most `block` values, which fit into the cache.
     """
-    if largest == 0.0:
-        return []
-    step = 53 - int(values.size + 2).bit_length()
-    first = int(np.frexp(largest)[1]) - step
-    sums: dict[int, Floats] = {}
-    block = max(_BLOCK, 2 * bins)
-    part_of, rest_of = np.empty((2, min(block, values.size)))
-    for start in range(0, values.size, block):
-        rest = values[start : start + block]
-        part = part_of[: rest.size]
-        left = largest
+
+    def __init__(self, size: int, largest: float, bins: int, block: int) -> None:
+        self._largest, self._bins = largest, bins
+        self._step = 53 - int(size + 2).bit_length()
+        self._first = int(np.frexp(largest)[1]) - self._step
+        self._sums: dict[int, Floats] = {}
+        self._part, self._rest = np.empty((2, min(block, size)))
+
+    def add(self, values: Floats, index: NDArray[np.intp] | None) -> None:
+        """Add a block; `index` gives the bins, None is bin 0."""
+        first, step = self._first, self._step
+        rest, part = values, self._part[: values.size]
+        left = self._largest
         while left > 0.0:
             level = (first + step - int(np.frexp(left)[1])) // step
             exponent = max(first - level * step, -1074)  # every float64 is a multiple of 2**-1074
@@ -167,13 +214,16 @@ def _terms_finite(values: Floats, largest: float, index: NDArray[np.intp] | None
             if index is None:
                 added = part.sum(keepdims=True)
             else:
-                added = np.bincount(index[start : start + block], weights=part, minlength=bins)
-            sums[exponent] = sums[exponent] + added if exponent in sums else added
+                added = np.bincount(index, weights=part, minlength=self._bins)
+            self._sums[exponent] = self._sums[exponent] + added if exponent in self._sums else added
             if exponent == -1074:
                 break
-            rest = np.subtract(rest, part, out=rest_of[: rest.size])
+            rest = np.subtract(rest, part, out=self._rest[: rest.size])
             left = _largest(rest)
-    return [Term(np.ldexp(sums[key], -key).astype(np.int64), key) for key in sorted(sums)]
+
+    def terms(self) -> list[Term]:
+        """One for each level."""
+        return [Term(np.ldexp(self._sums[key], -key).astype(np.int64), key) for key in sorted(self._sums)]
 
 
 def _terms_not_finite(values: Floats, index: NDArray[np.intp] | None, bins: int) -> list[Term]:

@@ -25,7 +25,7 @@ from mpidist.results.axes import (
 )
 from mpidist.results.binning import Binning, binning_of, count_slots, kept, slots_of
 from mpidist.results.entries import Weighting, aligned
-from mpidist.results.exact import Term, float_terms, scaled_terms
+from mpidist.results.exact import Term, scaled_terms, weight_terms
 from mpidist.results.kinds import described, kind_of, numeric, require_lazy, weighting_of
 from mpidist.results.order import key_of, number_of
 from mpidist.results.tally import SMALLEST, Delta, Reduction, Shape, State
@@ -109,16 +109,14 @@ class Histogram(Reduction):
                 return Delta(counts=counts)
             weight = 1.0 if entries.weights is None else entries.weights
             return self._sums([scaled_terms(counts, weight), scaled_terms(counts, weight * weight)], weighted)
-        index, size = slots_of(self.binnings, entries.columns)
-        with np.errstate(over="ignore"):
-            squares = entries.weights * entries.weights
-        each = [entries.weights, squares]
-        needed = len(self.shape(weighted=weighted).sums)
-        sums = [
-            [replace(term, numbers=self._own(term.numbers)) for term in float_terms(weights, index, size)]
-            for weights in each[:needed]
-        ]
-        return self._sums(sums, weighted)
+        terms = weight_terms(
+            entries.weights,
+            lambda part: slots_of(self.binnings, [column[part] for column in entries.columns])[0],
+            math.prod(binning.bins + 2 for binning in self.binnings),
+            squares=len(self.shape(weighted=weighted).sums) == 2,
+        )
+        own = [[replace(term, numbers=self._own(term.numbers)) for term in each] for each in terms]
+        return self._sums(own, weighted)
 
     def _sums(self, terms: list[list[Term]], weighted: bool) -> Delta:  # noqa: FBT001
         return Delta(terms=tuple(terms[: len(self.shape(weighted=weighted).sums)]))

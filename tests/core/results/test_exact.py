@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpidist.results.exact import ExactSum, float_terms, integer_terms, product, scaled_terms
+from mpidist.results.exact import ExactSum, float_terms, integer_terms, product, scaled_terms, weight_terms
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 any_float = st.floats()
@@ -50,6 +50,22 @@ def test_bins_are_apart(entries: list[tuple[int, float]]) -> None:
         expected = sum((Fraction(v) for k, v in entries if k == bin_number), Fraction(0))
         assert made.fractions()[bin_number] == expected
         assert made.values()[bin_number] == nearest(expected)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), any_float | tame), max_size=40), st.booleans())
+def test_weights_and_their_squares_in_one_pass(entries: list[tuple[int, float]], squares: bool) -> None:
+    weights = np.array([v for _, v in entries], np.float64)
+    index = np.array([k for k, _ in entries], np.intp)
+    with np.errstate(over="ignore"):
+        expected = [weights, weights * weights] if squares else [weights]
+    found = weight_terms(weights, lambda part: index[part], 3, squares=squares)
+    assert len(found) == len(expected)
+    for terms, values in zip(found, expected, strict=True):
+        made = ExactSum(3)
+        made.add(terms)
+        other = exact_sum(values.tolist(), index.tolist(), 3)
+        assert made.fractions() == other.fractions()
+        assert made.finite().tolist() == other.finite().tolist()
 
 
 @given(st.lists(any_float, max_size=12))
