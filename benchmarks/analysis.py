@@ -66,3 +66,26 @@ def by_hand(files: Sequence[Path], step: int) -> dict[str, hist.Hist]:
         filled["jet_pt"].fill(ak.flatten(pt[abs(chunk["Jet_eta"]) < 1]))
         filled["met"].fill(ak.values_astype(chunk["MET_pt"], np.float64)[ak.sum(pt > 40, axis=1) >= 2])
     return filled
+
+
+def weighted_results(events: Any) -> dict[str, Any]:
+    """Two histograms with a weight for each event."""
+    import mpidist as md
+
+    weight = np.sqrt(events.MET.pt)
+    return {
+        "jet_pt": md.hist(events.Jet.pt, AXES["jet_pt"], weight=weight),
+        "met": md.hist(events.MET.pt, AXES["met"], weight=weight),
+    }
+
+
+def weighted_by_hand(files: Sequence[Path], step: int) -> dict[str, hist.Hist]:
+    """The same by hand."""
+    filled = {name: hist.Hist(AXES[name], storage=hist.storage.Weight()) for name in ("jet_pt", "met")}
+    for chunk in uproot.iterate([f"{file}:Events" for file in files], ["Jet_pt", "MET_pt"], step_size=step):
+        met = ak.to_numpy(ak.values_astype(chunk["MET_pt"], np.float64))
+        weight = np.sqrt(met)
+        pt, weights = ak.broadcast_arrays(ak.values_astype(chunk["Jet_pt"], np.float64), weight)
+        filled["jet_pt"].fill(ak.flatten(pt), weight=ak.flatten(weights))
+        filled["met"].fill(met, weight=weight)
+    return filled

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -178,12 +178,16 @@ def _keys(info: FileInfo, edges: NDArray[np.int64], seed: int) -> NDArray[np.flo
     return _spread(drawn, order_key(seed, info.identity, info.ref.index, "file"))
 
 
-def file_order(refs: Sequence[FileRef], *, seed: int = 0) -> list[FileRef]:
-    """The files in the order in which they are looked at: shuffled, any prefix with the same share of each sample."""
+def file_order(refs: Sequence[FileRef], *, seed: int = 0, known: Collection[int] = ()) -> list[FileRef]:
+    """The files in the order in which they are looked at: shuffled, any prefix with the same share of each sample.
+
+    Those numbered in `known` come first: they have been looked at, so that their events are there at once.
+    """
     keyed: list[tuple[float, int, FileRef]] = []
     for sample in {ref.sample for ref in refs}:
         own = [ref for ref in refs if ref.sample == sample]
-        keys = _spread([order_key(seed, ref.path, ref.index) for ref in own], order_key(seed, sample))
+        drawn = [-1.0 if ref.index in known else order_key(seed, ref.path, ref.index) for ref in own]
+        keys = _spread(drawn, order_key(seed, sample))
         keyed += [(float(key), ref.index, ref) for key, ref in zip(keys, own, strict=True)]
     return [ref for _, _, ref in sorted(keyed, key=lambda each: each[:2])]
 

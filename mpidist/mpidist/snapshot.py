@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PHASES", "BrokenPayload", "PartState", "Progress", "RankStatus", "Results", "Snapshot"]
 
-PHASES = ("scan", "open", "read", "verify", "evaluate", "fill", "wait")
-"""What a rank's time is counted as, in seconds; `wait` is for other ranks or for work."""
+PHASES = ("scan", "open", "read", "verify", "evaluate", "fill", "exchange", "wait")
+"""What a rank's time is counted as, in seconds; `exchange` is its own work on exchanges, `wait` is for others or for chunks."""
 
 
 @dataclass(frozen=True, slots=True)

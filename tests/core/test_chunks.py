@@ -80,6 +80,10 @@ def test_files_come_in_a_shuffled_order_that_is_stratified_by_sample(samples: li
             assert abs(got - share * length) <= len(set(samples))
     many = refs(*[0] * 50)
     assert file_order(many, seed=seed) != many
+    known = file_order(many, seed=seed, known={51, 90})
+    assert {ref.index for ref in known[:2]} == {51, 90}
+    shuffled = [ref for ref in file_order(many, seed=seed) if ref.index not in {51, 90}]
+    assert known[2:] == shuffled
 
 
 def test_small_clusters_are_joined_on_their_boundaries() -> None:

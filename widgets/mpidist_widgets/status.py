@@ -46,6 +46,7 @@ ACTIVITIES = (
     ("reading", ("open", "read", "verify"), "#5790fc"),
     ("evaluating", ("evaluate",), "#f89c20"),
     ("filling", ("fill",), "#964a8b"),
+    ("exchanging", ("exchange",), "#e42536"),
     ("waiting", ("wait",), "#9c9ca1"),
 )
 """What is shown of a rank's time: name, phases of `mpidist.snapshot.PHASES`, colour."""

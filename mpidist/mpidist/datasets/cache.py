@@ -1,7 +1,7 @@
 """What scans found, on disk, so that a file's metadata is parsed once for all ranks and all sessions.
 
-One JSON file for each tree of each data file, in the folder ``mpidist/scan`` of the user's cache directory or in
-``$MPIDIST_CACHE``. An entry counts only while the data file has the identity it had; anything that cannot be
+One file for each tree of each data file, in the folder ``mpidist/scan`` of the user's cache directory or in
+``$MPIDIST_CACHE``: a line of JSON, then the form and each column as JSON texts, whose lengths are in that line. An entry counts only while the data file has the identity it had; anything that cannot be
 read is ignored. Written to a temporary name and renamed, so ranks may write at the same time: the last one wins.
 """
 
@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +22,18 @@ import platformdirs
 from .files import Baskets, ColumnInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
 __all__ = ["Entry", "folder", "load", "store"]
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known about one tree: entries, columns, and the ungrouped form (JSON) if it was opened whole."""
+    """What is known about one tree: entries, some columns, and the ungrouped form (JSON) if it was opened whole."""
 
     identity: str
     tree: str
@@ -50,63 +50,91 @@ def folder() -> Path:
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("mpidist")) / "scan"
 
 
-def load(path: str, tree: str, identity: str) -> Entry | None:
-    """The entry for a tree of a file with this identity, or None."""
+def load(
+    path: str, tree: str, identity: str, columns: Iterable[str] = (), *, form: bool = False
+) -> Entry | None:
+    """The entry for a tree of a file with this identity, or None; with those of `columns` that it has, and the form if asked."""
+    raw = _Raw.read(path, tree, identity)
+    if raw is None:
+        return None
+    head = raw.head
     try:
-        data = json.loads(_file(path, tree).read_text(encoding="utf-8"))
-        if data["version"] != _VERSION or data["identity"] != identity or data["path"] != path:
-            return None
-        columns = {str(name): _column_from(column) for name, column in data["columns"].items()}
-        form = data["form"]
+        found = {name: _column_from(json.loads(raw.columns[name])) for name in columns if name in raw.columns}
         return Entry(
             identity,
-            str(data["tree"]),
-            str(data["format"]),
-            int(data["entries"]),
-            columns,
-            None if form is None else str(form),
-            {str(k): str(v) for k, v in data["unreadable"].items()},
+            str(head["tree"]),
+            str(head["format"]),
+            int(head["entries"]),
+            found,
+            raw.form.decode() if form and raw.form else None,
+            {str(k): str(v) for k, v in head["unreadable"].items()},
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def store(path: str, tree: str, entry: Entry) -> None:
     """Write `entry`, with the columns and form that were there before for the same identity. Never raises OSError."""
-    before = load(path, tree, entry.identity)
+    before = _Raw.read(path, tree, entry.identity)
+    columns = {} if before is None else dict(before.columns)
+    columns |= {name: json.dumps(_column_to(column)).encode() for name, column in entry.columns.items()}
+    unreadable = dict(entry.unreadable)
+    form = b"" if entry.form is None else entry.form.encode()
     if before is not None:
-        entry = replace(
-            entry,
-            columns={**before.columns, **entry.columns},
-            form=before.form if entry.form is None else entry.form,
-            unreadable={**before.unreadable, **entry.unreadable},
-        )
-    data = {
+        unreadable = {**before.head["unreadable"], **unreadable}
+        form = form or before.form
+    head = {
         "version": _VERSION,
         "path": path,
         "identity": entry.identity,
         "tree": entry.tree,
         "format": entry.format,
         "entries": entry.entries,
-        "columns": {name: _column_to(column) for name, column in entry.columns.items()},
-        "form": entry.form,
-        "unreadable": dict(entry.unreadable),
+        "unreadable": unreadable,
+        "form": len(form),
+        "columns": {name: len(text) for name, text in columns.items()},
     }
     target = _file(path, tree)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=target.parent, prefix=target.stem, suffix=".part", delete=False
+            dir=target.parent, prefix=target.stem, suffix=".part", delete=False
         ) as stream:
-            json.dump(data, stream)
+            stream.writelines([json.dumps(head).encode(), b"\n", form, *columns.values()])
         Path(stream.name).replace(target)
     except OSError:  # no space, a read-only home: then there is no cache
         return
 
 
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """An entry as it is in the file: the texts of form and columns are parsed only when they are needed."""
+
+    head: Mapping[str, Any]
+    form: bytes
+    columns: Mapping[str, bytes]
+
+    @classmethod
+    def read(cls, path: str, tree: str, identity: str) -> _Raw | None:
+        """The entry, if there is one for this identity."""
+        try:
+            first, _, texts = _file(path, tree).read_bytes().partition(b"\n")
+            head = json.loads(first)
+            if head["version"] != _VERSION or head["identity"] != identity or head["path"] != path:
+                return None
+            place = int(head["form"])
+            form, columns = texts[:place], {}
+            for name, length in head["columns"].items():
+                columns[str(name)] = texts[place : place + length]
+                place += length
+            return cls(head, form, columns) if place == len(texts) else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
 def _file(path: str, tree: str) -> Path:
     digest = hashlib.sha256(f"{path}\0{tree}".encode()).hexdigest()
-    return folder() / f"{digest[:40]}.json"
+    return folder() / f"{digest[:40]}.scan"
 
 
 def _packed(array: NDArray[np.int64]) -> str:

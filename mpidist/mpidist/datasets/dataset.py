@@ -84,6 +84,14 @@ class Dataset:
         return self._grouping.members
 
     @cached_property
+    def opened(self) -> frozenset[int]:
+        """The numbers of the files that the dataset was opened with, as a rule: the first of each sample."""
+        first: dict[int, int] = {}
+        for ref in self.files:
+            first.setdefault(ref.sample, ref.index)
+        return frozenset(first.values())
+
+    @cached_property
     def digest(self) -> str:
         """Hex digest of files, sample names and form. Weights are not in it: they are lazy arrays with their own."""
         parts = [self.flat.to_json(), str(self.grouped)]

@@ -14,6 +14,7 @@ from mpidist.lazy import Lazy, origin_of, source
 from . import cache
 from .dataset import Dataset, Sample
 from .files import FileRef
+from .forms import fields_by_column
 from .names import Names, Target, expand
 from .opening import Unopened, open_file
 from .samples import combine
@@ -178,13 +179,24 @@ def read_schema(target: Target) -> cache.Entry:
     """
     file = open_file(target.path, target.tree)
     try:
-        known = cache.load(target.path, file.tree, file.identity)
+        known = cache.load(target.path, file.tree, file.identity, form=True)
         if known is not None and known.form is not None:
             return known
         fields = file.fields()
         form = ak.forms.RecordForm(list(fields.values()), list(fields), form_key="events@0")
+        columns = {
+            column: file.column(column, fields[name])
+            for column, name in fields_by_column(form).items()
+            if file.format == "ttree"  # the others tell them as quickly when they are asked again
+        }
         entry = cache.Entry(
-            file.identity, file.tree, file.format, file.entries, {}, form.to_json(), dict(file.unreadable())
+            file.identity,
+            file.tree,
+            file.format,
+            file.entries,
+            columns,
+            form.to_json(),
+            dict(file.unreadable()),
         )
     except Exception as error:
         text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

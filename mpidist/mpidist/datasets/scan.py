@@ -13,7 +13,7 @@ from .files import FileInfo
 from .opening import Unopened, open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from .dataset import Dataset
     from .files import ColumnInfo, FileRef, OpenFile
@@ -48,7 +48,8 @@ def scan(dataset: Dataset, ref: FileRef, columns: Iterable[str]) -> FileInfo:
 def scan_open(dataset: Dataset, ref: FileRef, columns: Iterable[str], file: OpenFile) -> FileInfo:
     """Like `scan`, for a file that is open already. May raise what the format's library raises."""
     ref = replace(ref, tree=file.tree, format=file.format)
-    known = cache.load(ref.path, ref.tree, file.identity)
+    columns = list(columns)
+    known = cache.load(ref.path, ref.tree, file.identity, columns)
     found: dict[str, ColumnInfo] = {} if known is None else dict(known.columns)
     fresh: dict[str, ColumnInfo] = {}
     problems: list[str] = []
@@ -66,12 +67,27 @@ def scan_open(dataset: Dataset, ref: FileRef, columns: Iterable[str], file: Open
             problems.append(f"column {name!r} is {info.type} here, but {expected} in the dataset")
         out[name] = info
     entries = file.entries if known is None else known.entries
+    if fresh and known is not None:
+        fresh |= _all_columns(dataset, file, fresh)
     if fresh or known is None:
         cache.store(ref.path, ref.tree, cache.Entry(file.identity, ref.tree, ref.format, entries, fresh))
     if problems:
         text = f"{ref}: " + "; ".join(problems)
         return FileInfo(ref, entries, file.identity, problem=text, problem_kind="schema")
     return FileInfo(ref, entries, file.identity, out)
+
+
+def _all_columns(dataset: Dataset, file: OpenFile, known: Collection[str]) -> dict[str, ColumnInfo]:
+    """All other columns of a tree whose metadata had to be parsed a second time, so that it is the last."""
+    if file.format != "ttree":
+        return {}
+    others = [name for name in dataset.field_of if name not in known]
+    forms = {name: file.field(dataset.field_of[name]) for name in others}
+    return {
+        name: file.column(name, form)
+        for name, form in forms.items()
+        if form is not None and column_type(form, name)
+    }
 
 
 def _missing(name: str, file: OpenFile) -> str:

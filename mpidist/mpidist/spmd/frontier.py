@@ -4,7 +4,8 @@ A file that nobody has looked at costs milliseconds to a second (uproot parses a
 file must be waited for), and a dataset can have thousands. So a run does not wait for all of them: a thread of each rank
 scans files while the rank works on chunks of those that are known. What ranks have found rides with their next exchange, and
 every rank appends the same files and chunks to its replica of the table. The files come in a shuffled order, stratified by
-sample, so that the first of them are an unbiased sample.
+sample, so that the first of them are an unbiased sample; only the files that the dataset was opened with, whose metadata are
+in the cache, come before the others.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Frontier:
         self._plan, self._lease = plan, lease
         self._owners = Owners.of(refs, size)
         mine = [ref for ref in refs if ref.index not in known and self._owners(ref.index, 0.5) == rank]
-        self._waiting = file_order(mine, seed=plan.seed)[::-1]
+        self._waiting = file_order(mine, seed=plan.seed, known=plan.dataset.opened)[::-1]
         self._found: list[FileInfo] = []
         self._lock = threading.Lock()
         self._threads = 0

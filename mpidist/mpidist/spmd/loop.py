@@ -163,7 +163,7 @@ class Loop:
         while True:
             if flight is None and (ending is not None or self._due()):
                 flight = Flight(self._exchange(ending))
-            if flight is not None and flight.advance():
+            if flight is not None and self._advance(flight):
                 verdict, reduced = self._landed(flight)
                 flight = None
                 if reduced is not None:
@@ -191,6 +191,12 @@ class Loop:
 
     def _end(self) -> None:
         self.elapsed = time.perf_counter() - self._began
+
+    def _advance(self, flight: Flight) -> bool:
+        began = time.perf_counter()
+        landed = flight.advance()
+        self.worker.seconds["exchange"] += time.perf_counter() - began
+        return landed
 
     def _landed(self, flight: Flight) -> tuple[Verdict, Reduced | None]:
         self._shown |= self._showing
@@ -387,7 +393,7 @@ class Loop:
         def tick() -> None:
             if flight is not None:
                 with self.rank.guard.closed():
-                    flight.advance()
+                    self._advance(flight)
 
         self._pause = FIRST_PAUSE
         chunk = self.table.chunks[self.queue[self._position]]

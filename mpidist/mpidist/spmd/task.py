@@ -173,7 +173,7 @@ def probe(
     """
     waiting = plan.probes()
     found: dict[str, object] = dict.fromkeys(waiting)
-    files = file_order(refs, seed=plan.seed)
+    files = file_order(refs, seed=plan.seed, known=plan.dataset.opened)
     samples = tuple(sample.name for sample in plan.dataset.samples)
     first = 0
     while waiting and first < len(files):

@@ -70,7 +70,7 @@ class Worker:
     @property
     def seconds_worked(self) -> float:
         """Time spent on chunks."""
-        return sum(seconds for phase, seconds in self.seconds.items() if phase not in ("scan", "wait"))
+        return sum(self.seconds[phase] for phase in ("open", "read", "verify", "evaluate", "fill"))
 
     def freeze(self) -> Objects:
         """Hold back finished chunks from now on; gives what of the state travels as objects."""
@@ -102,6 +102,7 @@ class Worker:
 
     def _prepare(self, chunk: Chunk, info: FileInfo, tick: Callable[[], None]) -> tuple[object, ...]:
         reader = self.reader
+        exchanged = self.seconds["exchange"]
         began, before = time.perf_counter(), dict(reader.seconds)
         events = reader.read(info, chunk.start, chunk.stop, self.plan.buffers)
         tick()
@@ -109,6 +110,7 @@ class Worker:
         context = ChunkContext(chunk.first_event, self.weights[chunk.sample](reader, info, chunk))
         tick()
         evaluated = time.perf_counter()
+        exchanged_by_then = self.seconds["exchange"]
         deltas: list[object] = []
         place = 0
         for name, result in self.plan.results.items():
@@ -122,8 +124,8 @@ class Worker:
         for phase, seconds in reader.seconds.items():
             self.seconds[phase] += seconds - before.get(phase, 0.0)
             reading += seconds - before.get(phase, 0.0)
-        self.seconds["evaluate"] += max(0.0, evaluated - began - reading)
-        self.seconds["fill"] += ended - evaluated
+        self.seconds["evaluate"] += max(0.0, evaluated - began - reading - (exchanged_by_then - exchanged))
+        self.seconds["fill"] += ended - evaluated - (self.seconds["exchange"] - exchanged_by_then)
         return tuple(deltas)
 
     def _commit(self, prepared: Prepared) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -102,14 +103,35 @@ def test_the_cache_spares_the_metadata(
     assert dataset_of(data / "nano_dy.root").digest == dataset.digest
 
 
+def test_a_trees_metadata_are_parsed_twice_at_most(
+    data: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, other = data / "nano_dy.root", cache_folder.parent / "other.root"
+    shutil.copyfile(opened, other)
+    dataset = origin_of([open([f"{opened}:Events", f"{other}:Events"])])
+    assert isinstance(dataset, Dataset)
+    for columns in (["Muon_pt"], ["Jet_pt"]):
+        scan(dataset, dataset.files[1], columns)
+    monkeypatch.setattr(mpidist.datasets.ttree.TTreeFile, "_ttree", None)  # whoever parses a tree now fails
+    for file in dataset.files:  # the first was opened for its schema
+        info = scan(dataset, file, ["Muon_pt", "Jet_eta", "MET_pt", "HLT_IsoMu24"])
+        assert info.problem is None
+        assert len(info.columns) == 4
+
+
 def test_a_bad_cache_is_ignored(data: Path, cache_folder: Path) -> None:
     dataset = dataset_of(data / "dimuon100k-part0.root")
     scan(dataset, dataset.files[0], ["nMuon"])
-    (entry,) = cache_folder.glob("*.json")
-    for broken in ("", "[]", "{}", json.dumps({**json.loads(entry.read_text()), "columns": {"nMuon": 3}})):
-        entry.write_text(broken)
+    (entry,) = cache_folder.glob("*.scan")
+    good = entry.read_bytes()
+    head, _, texts = good.partition(b"\n")
+    shorter = json.dumps({**json.loads(head), "columns": {"nMuon": 3}}).encode()
+    wrong = texts.replace(b"boundaries", b"boundarieZ")
+    for broken in (b"", b"[]", b"{}", b"\n", shorter + b"\n" + texts, head + b"\n" + wrong, good[:-1]):
+        entry.write_bytes(broken)
         assert scan(dataset, dataset.files[0], ["nMuon"]).entries == 10
-        assert json.loads(entry.read_text())["entries"] == 10
+        assert json.loads(entry.read_bytes().partition(b"\n")[0])["entries"] == 10
+        assert scan(dataset, dataset.files[0], ["nMuon"]).columns["nMuon"].boundaries.tolist() == [0, 10]
 
 
 def test_a_cache_that_cannot_be_written(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
