@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test check fast mpi browser-tests browser examples bench clean
+.PHONY: help demo lab test check fast mpi remote browser-tests browser xrootd bench clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,7 +38,7 @@ demo: $(VENV)/demo  ## run the example analysis on real CMS events with 2 MPI ra
 lab: $(VENV)/lab  ## open the example notebook in JupyterLab
 	$(BIN)/jupyter lab examples/dimuon.ipynb
 
-test: $(VENV)/dev browser check fast mpi browser-tests  ## everything: checks, then tests from fast to slow
+test: $(VENV)/dev browser xrootd check fast mpi remote browser-tests  ## everything: checks, then tests from fast to slow
 
 check: $(VENV)/dev  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -47,10 +47,13 @@ check: $(VENV)/dev  ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 fast: $(VENV)/dev  ## tests that start no process
-	$(BIN)/python -m pytest -q -m "not mpi and not browser"
+	$(BIN)/python -m pytest -q -m "not mpi and not remote and not browser"
 
 mpi: $(VENV)/dev  ## tests with real MPI ranks, and the examples
 	$(BIN)/python -m pytest -q -m mpi
+
+remote: $(VENV)/dev xrootd  ## reading from HTTP and XRootD servers on this machine
+	$(BIN)/python -m pytest -q -m remote
 
 browser-tests: $(VENV)/dev browser  ## JupyterLab in headless Chromium
 	$(BIN)/python -m pytest -q -m browser
@@ -59,6 +62,10 @@ browser:  ## install Chromium and its driver (Debian packages, as root) if they 
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
 	  echo "installing chromium for the browser tests"; \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core >/dev/null; }
+
+xrootd:  ## install the XRootD server (a Debian package, as root) if it is not there
+	@command -v xrootd >/dev/null || { echo "installing xrootd for the tests of remote files"; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends xrootd-server >/dev/null; }
 
 bench: $(VENV)/dev  ## the figures of docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from typing import Any
 
 import uproot
@@ -12,6 +14,10 @@ from .storage import is_remote
 
 __all__ = ["NoTree", "choose_tree", "open_directory", "trees_in"]
 
+_XROOTD = {"XRootD": "xrootd", "fsspec_xrootd": "fsspec-xrootd"}
+_HTTP = {"aiohttp": "aiohttp", "requests": "requests"}
+_NEEDED = {"root": _XROOTD, "roots": _XROOTD, "http": _HTTP, "https": _HTTP}
+"""For schemes of remote names the modules that reading them needs, with their packages."""
 _TREES = ("TTree", "TNtuple", "TNtupleD", "ROOT::RNTuple")
 
 
@@ -25,7 +31,23 @@ def open_directory(path: str) -> Any:
     uproot's caches are off, so that memory stays flat. The name is given as the key of a dict: then uproot does
     not look for a colon in it.
     """
+    if path.startswith(("root://", "roots://")):
+        _limit_patience()
     return uproot.open({path: None}, object_cache=None, array_cache=None)
+
+
+def _limit_patience() -> None:
+    """Let XRootD give up a server that does not answer after about 20 s; its own default is 10 minutes.
+
+    What the user has set in the environment is respected.
+    """
+    if importlib.util.find_spec("XRootD") is None:
+        return
+    from XRootD import client
+
+    for name, value in (("ConnectionWindow", 10), ("ConnectionRetry", 2)):
+        if f"XRD_{name.upper()}" not in os.environ:
+            client.EnvPutInt(name, value)
 
 
 def trees_in(directory: Any) -> dict[str, str]:
@@ -86,7 +108,10 @@ def identity_of(directory: Any, size: int | None) -> str:
 
 
 def remote_hint(path: str) -> str:
-    """What to install when a remote protocol is missing."""
-    if is_remote(path) and path.startswith(("root://", "roots://")):
-        return " Hint: root:// needs the packages xrootd and fsspec-xrootd."
-    return ""
+    """What to install, if what a remote name needs is not there."""
+    scheme = path.partition("://")[0] if is_remote(path) else ""
+    needed = _NEEDED.get(scheme, {})
+    missing = [package for module, package in needed.items() if importlib.util.find_spec(module) is None]
+    if not missing:
+        return ""
+    return f' Hint: {scheme}:// needs {" and ".join(missing)}; pip install "mpidist[remote]"'
