@@ -11,6 +11,7 @@ import json
 import math
 import platform
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -60,8 +61,8 @@ def save(snapshot: Snapshot, path: str | PathLike[str], *, started: float) -> No
 
     Raises DatasetError if it cannot be written there (see `write_whole`).
     """
-    # In memory first: on a full disk the HDF5 library can end the process.
-    with h5py.File("run.h5", "w", driver="core", backing_store=False) as file:
+    # In memory first: on a full disk the HDF5 library can end the process. It tells files apart by their names.
+    with h5py.File(f"{uuid.uuid4().hex}.h5", "w", driver="core", backing_store=False) as file:
         file.attrs["mpidist_format"] = FORMAT
         group = file.create_group("results", track_order=True)
         results = snapshot.results

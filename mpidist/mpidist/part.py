@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,9 +40,7 @@ class Part:
     probed: Mapping[str, object] = field(default_factory=dict)
     state: PartState | None = None
     scanned: tuple[int, int] = (0, 0)
-    _grown: int = 0
     _failures: tuple[Failure, ...] = ()
-    _file_failures: tuple[Failure, ...] = ()
 
     def receive(self, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         """Take in one message of a rank."""
@@ -52,7 +50,7 @@ class Part:
         elif kind == "begin":
             self._begin(meta, buffers)
         elif self.table is not None and self.plan is not None:
-            self._receive_state(self.table, self.plan, meta, buffers)
+            self._receive_state(self.plan, meta, buffers)
 
     def _begin(self, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         # Pickled by our own ranks, on a channel whose messages are signed with this session's key.
@@ -63,11 +61,19 @@ class Part:
         samples = tuple(sample.name for sample in plan.dataset.samples)
         self.table = Table((), (), samples, tuple(meta["expected"]))
 
-    def _grow(self, table: Table, growth: bytes) -> Table:
-        """The table with the files and chunks that are new in a state."""
-        files, chunks = pickle.loads(growth)  # as above
-        self.table = table.extended(files, chunks)
-        self._file_failures += tuple(
+    def _grown(self, meta: Mapping[str, Any], growth: bytes) -> Table | None:
+        """The table that a state is about; None if a message before it is missing (the last one brings the whole table)."""
+        table, size = self.table, tuple(meta["table"])
+        assert table is not None
+        if (len(table.files), len(table.chunks)) != size and growth:
+            files, chunks = pickle.loads(growth)  # as above
+            if (len(files), len(chunks)) == size:
+                table = replace(table, files=(), chunks=())
+            table = table.extended(files, chunks)
+        return table if (len(table.files), len(table.chunks)) == size else None
+
+    def _file_failures(self, table: Table) -> tuple[Failure, ...]:
+        return tuple(
             Failure(
                 file=info.ref.path,
                 sample=table.samples[info.ref.sample],
@@ -78,19 +84,15 @@ class Part:
                 kind=str(info.problem_kind),
                 message=str(info.problem),
             )
-            for info in files
-            if info.problem is not None
+            for info in table.problems
         )
-        return self.table
 
-    def _receive_state(
-        self, table: Table, plan: Plan, meta: Mapping[str, Any], buffers: Sequence[Any]
-    ) -> None:
+    def _receive_state(self, plan: Plan, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         if self.state is not None and meta["sequence"] < self.state.sequence:
             return
-        if meta["growth"] and meta["sequence"] > self._grown:  # the last state comes twice
-            self._grown = int(meta["sequence"])
-            table = self._grow(table, bytes(buffers[4]))
+        table = self._grown(meta, bytes(buffers[4]))
+        if table is None:
+            return
         sums, maxima = (np.frombuffer(buffer, dtype=np.int64) for buffer in buffers[:2])
         headers = Headers(np.frombuffer(buffers[2], dtype=np.int64).reshape(meta["ranks"], -1))
         objects = Objects.loads(bytes(buffers[3])) if len(buffers[3]) else None
@@ -106,11 +108,12 @@ class Part:
             raise WorldError(msg)
         if objects is not None:
             self._failures = tuple(complete(failure) for failure in objects.failures)
+        self.table = table
         self.state = PartState(
             ledger,
             totals,
             headers.statuses(self.hosts),
-            self._file_failures + self._failures,
+            self._file_failures(table) + self._failures,
             float(meta["seconds"]),
             int(meta["sequence"]),
             plan,
@@ -125,11 +128,12 @@ class Part:
         """What this part lacks: files of which nothing was done, and single chunks of the others."""
         everything = Lease(frozenset(ref.index for ref in self.task.plan.dataset.files), frozenset())
         lease = self.task.lease or everything
-        if self.state is None or self.table is None:
+        if self.state is None:
             return lease
-        usable = {info.ref.index for info in self.table.files if info.problem is None}
-        missing = self.state.ledger.missing
-        done = {chunk.file for chunk in self.table.chunks if self.state.ledger.done[chunk.index]}
+        ledger = self.state.ledger
+        usable = {info.ref.index for info in ledger.table.files if info.problem is None}
+        missing = ledger.missing
+        done = {chunk.file for chunk in ledger.table.chunks if ledger.done[chunk.index]}
         # Never a whole file of which an earlier part, or this one, has done something: it would be counted twice.
         whole = {file for file in lease.files if file not in usable} | (
             lease.files & {chunk.file for chunk in missing} - done

@@ -240,10 +240,12 @@ class Run:
             self._error = None
             if part.idle:
                 self._parts.pop()
+                if (
+                    self._parts and self._parts[-1].state is not None
+                ):  # it answers for its rest again, for now
+                    self._parts[-1].state = replace(self._parts[-1].state, moved=False)
                 self._launch(part.task)
             else:
-                assert part.state is not None
-                part.state = replace(part.state, moved=True)
                 self._launch(Start(self.plan, self._pace, part.remainder(), part.probed or None))
         return self
 
@@ -295,12 +297,21 @@ class Run:
                 if skippable and number != newest:
                     continue
                 try:
-                    part.receive(content, buffers)
+                    self._receive(part, content, buffers)
                 except Exception as error:  # noqa: BLE001 (kept and shown, see below)
                     self._error = error
                     self._world.control(self.id, "stop")
                     continue
                 self._advance(part, content)
+
+    def _receive(self, part: Part, meta: dict[str, Any], buffers: Sequence[Any]) -> None:
+        part.receive(meta, buffers)
+        if part.state is not None:  # from now on it answers for what the parts before it lack
+            for earlier in self._parts:
+                if earlier is part:
+                    break
+                if earlier.state is not None and not earlier.state.moved:
+                    earlier.state = replace(earlier.state, moved=True)
 
     def _advance(self, part: Part, meta: dict[str, Any]) -> None:
         kind = meta["kind"]
@@ -319,7 +330,7 @@ class Run:
         else:
             meta, buffers = cast("Message", outcome[0])
             try:
-                part.receive(meta, buffers)
+                self._receive(part, meta, buffers)
             except Exception as error:  # noqa: BLE001 (kept and shown, see below)
                 self._error = self._error or error
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -288,3 +289,13 @@ def test_files_that_are_not_ours_are_said_to_be(tmp_path: Path) -> None:
 def _replace(file: Any, name: str, text: str) -> None:
     del file[name]
     file[name] = text
+
+
+def test_two_files_may_be_written_at_once(tmp_path: Path) -> None:
+    run = ended({"n": md.count(md.open(PART.format(0)).nMuon)})
+    threads = [threading.Thread(target=run.save, args=(tmp_path / f"{number}.h5",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [md.load(tmp_path / f"{number}.h5").results.n for number in range(8)] == [10] * 8

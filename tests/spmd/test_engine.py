@@ -41,6 +41,17 @@ def test_number_0_is_the_task_that_runs() -> None:
     assert words.newest == 7
 
 
+def test_which_task_runs() -> None:
+    words = Words()
+    assert words.running == 0
+    words.begin(2)
+    assert words.running == 2
+    words.hear(3, "stop")
+    assert words.running == 2
+    words.end(2)
+    assert words.running == 0
+
+
 def test_outside_an_engine_it_says_so() -> None:
     with pytest.raises(WorldError, match="not an ipyparallel engine"):
         _kernel()

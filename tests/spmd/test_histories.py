@@ -14,18 +14,20 @@ import uproot
 
 import mpidist as md
 from mpidist.chunks import Cost
-from mpidist.errors import ResultError, RunFailed
+from mpidist.errors import ResultError, RunFailed, WorldError
 from mpidist.part import Part
 from mpidist.plan import make_plan
 from mpidist.run import Run
 from mpidist.spmd import frontier, task
+from mpidist.spmd.loop import Loop
 from mpidist.spmd.packing import MOST_FAILURES
 from mpidist.threadworld import ThreadWorld
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mpidist.datasets import FileInfo
+    from mpidist.ledger import Ledger
 
 DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
 PACE = md.Pace(period=0.002)
@@ -328,6 +330,10 @@ def test_a_paused_run_can_be_stopped_and_retried(files: Path, monkeypatch: pytes
     assert run.retry().result().n == md.compute(n=md.count(events.pt)).n
 
 
+def refuse(_: str) -> None:
+    raise TypeError("not today")
+
+
 class Stubborn:
     """A value that cannot be sent."""
 
@@ -340,7 +346,7 @@ class Stubborn:
     def __reduce__(self) -> Any:
         if self.how == "pickled":
             raise TypeError("not today")
-        return Stubborn, (self.how,)
+        return (refuse if self.how == "unpickled" else Stubborn), (self.how,)
 
     def __deepcopy__(self, memo: object) -> Stubborn:
         if self.how == "copied":
@@ -348,7 +354,7 @@ class Stubborn:
         return self
 
 
-@pytest.mark.parametrize("how", ["pickled", "copied"])
+@pytest.mark.parametrize("how", ["pickled", "unpickled", "copied"])
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_a_value_that_cannot_be_sent_spoils_only_itself(files: Path, how: str, ranks: int) -> None:
     events = md.open(f"{files}/*.root:Events")
@@ -364,3 +370,103 @@ def test_a_value_that_cannot_be_sent_spoils_only_itself(files: Path, how: str, r
     assert set(result) == {"good", "n"}
     with pytest.raises(ResultError, match=f"cannot be {how}: TypeError: not today"):
         _ = result.bad
+
+
+class Lossy(ThreadWorld):
+    """Ranks whose messages are lost if `lost(meta)` says so; the answer at the end always arrives."""
+
+    def __init__(self, size: int, lost: Callable[[dict[str, Any]], bool]) -> None:
+        super().__init__(size)
+        self.lost = lost
+
+    def submit(self, run_id: str, task: bytes, on_message: Any, on_end: Any) -> None:
+        def some(meta: dict[str, Any], buffers: Any) -> None:
+            if not self.lost(meta):
+                on_message(meta, buffers)
+
+        super().submit(run_id, task, some, on_end)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_lost_message_costs_snapshots_but_nothing_else(files: Path, number: int) -> None:
+    expected = whole(files)
+    brought: list[int] = []
+
+    def lost(meta: dict[str, Any]) -> bool:
+        if meta["kind"] == "state" and meta["growth"]:
+            brought.append(1)
+            return len(brought) == number + 1
+        return False
+
+    run = Run(make_plan(results_of(md.open(f"{files}/*.root:Events"))), Lossy(3, lost), pace=PACE)
+    seen: list[md.Snapshot] = []
+    run.subscribe(seen.append)
+    assert values(run.result()) == expected
+    assert run.receipt.complete
+    for snapshot in seen:
+        if snapshot.parts:
+            ledger = snapshot.parts[0].ledger
+            assert snapshot.results.n == _muons(ledger)
+
+
+def _muons(ledger: Ledger) -> int:
+    """What a ledger says must be in the count."""
+    with uproot.open(DIMUON) as file:
+        lists = file["Events"]["Muon_pt"].array(entry_stop=EVENTS)
+    return sum(
+        int(ak.count(lists[chunk.start : chunk.stop]))
+        for chunk in ledger.table.chunks
+        if ledger.done[chunk.index]
+    )
+
+
+def test_a_retry_that_dies_at_once_does_not_make_the_receipt_complete(files: Path) -> None:
+    world = Steered(2)
+    told: list[str] = []
+
+    def stop_once(pt: ak.Array) -> ak.Array:
+        if ak.backend(pt) == "cpu" and len(pt) and not told:
+            told.append("stop")
+            world.tell("stop")
+        return pt
+
+    globals()["STOP_ONCE"] = stop_once
+    events = md.open(f"{files}/*.root:Events")
+    run = Run(make_plan({"n": md.count(md.apply(by_name, events.pt))}), world, pace=PACE).wait(30)
+    before = run.receipt
+    assert not before.complete
+
+    class Dead(ThreadWorld):
+        def submit(self, *arguments: Any) -> None:
+            arguments[-1](WorldError("dead at once"))
+
+    for _ in range(2):
+        run.retry(Dead()).wait(30)
+        assert run.state == "failed"
+        assert not run.receipt.complete
+        assert (run.receipt.events_done, run.receipt.events_total) == (
+            before.events_done,
+            before.events_total,
+        )
+    assert run.retry(ThreadWorld(2)).result().n == md.compute(n=md.count(events.pt)).n
+    assert run.receipt.complete
+
+
+def test_an_error_inside_an_exchange_ends_the_run_on_all_ranks(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another rank meets it in the middle of a chunk."""
+    agree = Loop._agree
+
+    def broken(loop: Loop, *arguments: Any) -> Any:
+        if loop.sequence == 4:
+            raise MemoryError("no room to agree")
+        return agree(loop, *arguments)
+
+    monkeypatch.setattr(Loop, "_agree", broken)
+    events = md.open(f"{files}/*.root:Events")
+    run = Run(
+        make_plan({"n": md.count(events.pt)}), ThreadWorld(3), pace=md.Pace(period=0.0, share=1.0)
+    ).wait(30)
+    assert run.state == "failed"
+    assert "no room to agree" in str(run.error)

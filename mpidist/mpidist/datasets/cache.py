@@ -95,15 +95,18 @@ def store(path: str, tree: str, entry: Entry) -> None:
         "columns": {name: len(text) for name, text in columns.items()},
     }
     target = _file(path, tree)
+    part: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(
             dir=target.parent, prefix=target.stem, suffix=".part", delete=False
         ) as stream:
+            part = Path(stream.name)
             stream.writelines([json.dumps(head).encode(), b"\n", form, *columns.values()])
-        Path(stream.name).replace(target)
+        part.replace(target)
     except OSError:  # no space, a read-only home: then there is no cache
-        return
+        if part is not None:
+            part.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from .forms import fields_by_column
 from .names import Names, Target, expand
 from .opening import Unopened, open_file
 from .samples import combine
+from .scan import known_columns
 
 if TYPE_CHECKING:
     from .files import FormatName
@@ -184,11 +185,9 @@ def read_schema(target: Target) -> cache.Entry:
             return known
         fields = file.fields()
         form = ak.forms.RecordForm(list(fields.values()), list(fields), form_key="events@0")
-        columns = {
-            column: file.column(column, fields[name])
-            for column, name in fields_by_column(form).items()
-            if file.format == "ttree"  # the others tell them as quickly when they are asked again
-        }
+        # Those of other formats are told as quickly when they are asked again.
+        owners = fields_by_column(form) if file.format == "ttree" else {}
+        columns = known_columns(file, {column: fields[name] for column, name in owners.items()})
         entry = cache.Entry(
             file.identity,
             file.tree,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,14 @@ from .files import FileInfo
 from .opening import Unopened, open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
+
+    from awkward.forms import Form
 
     from .dataset import Dataset
     from .files import ColumnInfo, FileRef, OpenFile
 
-__all__ = ["scan", "scan_open"]
+__all__ = ["known_columns", "scan", "scan_open"]
 
 
 def scan(dataset: Dataset, ref: FileRef, columns: Iterable[str]) -> FileInfo:
@@ -81,13 +84,21 @@ def _all_columns(dataset: Dataset, file: OpenFile, known: Collection[str]) -> di
     """All other columns of a tree whose metadata had to be parsed a second time, so that it is the last."""
     if file.format != "ttree":
         return {}
-    others = [name for name in dataset.field_of if name not in known]
-    forms = {name: file.field(dataset.field_of[name]) for name in others}
-    return {
-        name: file.column(name, form)
-        for name, form in forms.items()
-        if form is not None and column_type(form, name)
-    }
+    found: dict[str, Form] = {}
+    for name, field in dataset.field_of.items():
+        form = file.field(field) if name not in known else None
+        if form is not None and column_type(form, name):
+            found[name] = form
+    return known_columns(file, found)
+
+
+def known_columns(file: OpenFile, forms: Mapping[str, Form]) -> dict[str, ColumnInfo]:
+    """What there is to know about columns; those that cannot be told are left out, for nobody may need them."""
+    found: dict[str, ColumnInfo] = {}
+    for name, form in forms.items():
+        with contextlib.suppress(Exception):
+            found[name] = file.column(name, form)
+    return found
 
 
 def _missing(name: str, file: OpenFile) -> str:

@@ -45,9 +45,10 @@ def transfers(headers: Headers) -> list[Transfer]:
     # An idle rank gets something even if the shares round to nothing.
     spare = np.where((spare < 1) & (offered > 0) & (left >= 2), 1, np.maximum(spare, 0))
     moves: list[Transfer] = []
+    givers = sorted(np.flatnonzero(spare > 0).tolist(), key=lambda rank: (-seconds[rank], rank))
     for taker in sorted(wants, key=lambda rank: (seconds[rank], rank)):
         want = max(wants[taker], 1 if left[taker] == 0 else 0)
-        for giver in sorted(range(len(left)), key=lambda rank: (-seconds[rank], rank)):
+        for giver in givers:
             if want <= 0:
                 break
             if giver == taker or seconds[giver] <= HORIZON / 4 + seconds[taker]:

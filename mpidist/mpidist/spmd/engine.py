@@ -17,8 +17,10 @@ from __future__ import annotations
 import faulthandler
 import os
 import platform
+import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle  # type: ignore[import-untyped,unused-ignore]
@@ -57,6 +59,11 @@ class Words:
     def newest(self) -> int:
         """The highest number of a task seen."""
         return max(self._begun, self._ended)
+
+    @property
+    def running(self) -> int:
+        """The number of the task that runs now; 0 if none does."""
+        return self._begun if self._begun > self._ended else 0
 
     def begin(self, task: int) -> None:
         """`task` is the one that runs now."""
@@ -104,13 +111,16 @@ def install() -> dict[str, object]:
         task, word = int(content["task"]), str(content["word"])
         _words.hear(task, word)
         if word == "stop":
-            _guard.hurry(lambda: "stop" in _words.asked(task))
+            threading.Thread(target=_hurry, args=(task,), name="mpidist-hurry", daemon=True).start()
         kernel.session.send(
             stream, "mpidist_word_reply", content={"status": "ok"}, parent=parent, ident=ident
         )
 
     kernel.control_handlers[REQUEST] = on_word
     _guard.install()
+    if os.environ.get("MPIDIST_END_AT_ONCE"):
+        # A busy engine would wait for the end of its task, and a batch system then for it.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # A crash in compiled code leaves the line of Python in the output; not in the pipe that ipykernel has put
     # in the place of stderr, which dies with the process.
     faulthandler.enable(getattr(sys.stderr, "_original_stdstream_copy", 2), all_threads=False)
@@ -123,6 +133,13 @@ def install() -> dict[str, object]:
         "mpi": mpi.library(),
         "number": _words.newest,
     }
+
+
+def _hurry(task: int) -> None:
+    """End chunks of `task` that go on for too long, once it runs: words come also for tasks that wait behind others."""
+    while "stop" in _words.asked(task) and _words.running != task:
+        time.sleep(0.1)
+    _guard.hurry(lambda: _words.running == task)
 
 
 def execute(run_id: str, number: int, task: bytes) -> object:

@@ -35,7 +35,8 @@ class Guard:
 
     def __init__(self) -> None:
         self._open = False
-        self._began = 0.0
+        self._began = self._fired = 0.0
+        self._wanted: Callable[[], bool] = lambda: False
 
     def install(self) -> None:
         """Be ready to interrupt the main thread; called by it."""
@@ -62,19 +63,24 @@ class Guard:
             self._open = before
 
     def hurry(self, wanted: Callable[[], bool]) -> None:
-        """From any thread: end what lasts longer than `PATIENCE` from now on, as long as it is `wanted`."""
+        """From any thread: end what lasts longer than `PATIENCE` from now on, while `wanted` says so.
+
+        A function that swallows `StillRunning` gets another one after another `PATIENCE`.
+        """
         threading.Thread(target=self._hurry, args=(wanted,), name="mpidist-guard", daemon=True).start()
 
     def _hurry(self, wanted: Callable[[], bool]) -> None:
         asked = time.monotonic()
         while wanted():
             time.sleep(PATIENCE / 20)
-            if self._open and time.monotonic() - max(self._began, asked) > PATIENCE:
+            since = max(self._began, self._fired, asked)
+            if self._open and time.monotonic() - since > PATIENCE:
+                self._wanted = wanted
                 signal.pthread_kill(threading.main_thread().ident or 0, SIGNAL)
 
     def _interrupt(self, _signal: int, _frame: object) -> None:
-        if self._open:
-            self._open = False
+        if self._open and self._wanted():
+            self._fired = time.monotonic()
             seconds = time.monotonic() - self._began
             raise StillRunning(
                 f"this chunk had been at work for {seconds:.1f} s, {PATIENCE:g} s of them after the run was told to stop"

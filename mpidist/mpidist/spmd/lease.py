@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mpidist.chunks import Chunk
-    from mpidist.datasets import FileInfo, FileRef
+    from mpidist.datasets import FileInfo
     from mpidist.ledger import Table
 
 __all__ = ["Lease", "restricted"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lease:
     """A part of the work: whole files, by number, and single chunks of other files, by (file, start, stop)."""
 
@@ -31,9 +32,18 @@ class Lease:
         """Whether the chunk is in this lease."""
         return chunk.file in self.files or self.place(chunk) in self.chunks
 
-    def needs(self, ref: FileRef) -> bool:
-        """Whether some of the file is."""
-        return ref.index in self.files or any(file == ref.index for file, _, _ in self.chunks)
+    @cached_property
+    def _by_file(self) -> dict[int, set[tuple[int, int, int]]]:
+        """The single chunks of each file."""
+        found: dict[int, set[tuple[int, int, int]]] = {}
+        for place in self.chunks:
+            found.setdefault(place[0], set()).add(place)
+        return found
+
+    @property
+    def needed(self) -> frozenset[int]:
+        """The numbers of the files of which something is in this lease."""
+        return self.files | self._by_file.keys()
 
     def table(self, full: Table) -> Table:
         """What `full`, a table of whole files, has of this lease.
@@ -42,10 +52,9 @@ class Lease:
         that is a problem of it, and none of its chunks are held.
         """
         cut_now = {self.place(chunk) for chunk in full.chunks}
-        here = {info.ref.index for info in full.files}
-        changed = {
-            place[0]: place for place in sorted(self.chunks - cut_now, reverse=True) if place[0] in here
-        }
+        here = [info.ref.index for info in full.files]
+        lost = {file: self._by_file.get(file, set()) - cut_now for file in here}
+        changed = {file: min(places) for file, places in lost.items() if places}
         files = tuple(
             replace(info, problem=_changed(info, changed[info.ref.index]), problem_kind="schema")
             if info.ref.index in changed and info.problem is None

@@ -18,6 +18,7 @@ exchange. After "stop" or "pause" one more exchange follows, so that what was co
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections import deque
@@ -86,26 +87,37 @@ class Reduced:
     has_payloads: bool
     has_failures: bool
     growth: bytes | None
-    """Pickled files and chunks that were added to the table since the last state; None if there are none."""
+    """Pickled files and chunks that were added to the table since the last state (with the last: all); None for none."""
+    table_size: tuple[int, int]
+    """How many files and chunks the table has."""
 
 
 class Flight:
-    """An exchange under way; `advance` may be called at any moment, also after its end."""
+    """An exchange under way; `advance` may be called at any moment, also after its end.
+
+    What it raises once it raises always: it may first be met in the middle of a chunk, where it is not wanted.
+    """
 
     def __init__(self, steps: Generator[None, None, tuple[Verdict, Reduced | None]]) -> None:
         self._steps = steps
         self.began = time.perf_counter()
         self.cost = 0.0
         self.outcome: tuple[Verdict, Reduced | None] | None = None
+        self.problem: BaseException | None = None
 
     def advance(self) -> bool:
         """Make progress; whether it is complete."""
+        if self.problem is not None:
+            raise self.problem
         if self.outcome is None:
             began = time.thread_time()  # not what others take of the processor, or of the interpreter's lock
             try:
                 next(self._steps)
             except StopIteration as stop:
                 self.outcome = stop.value
+            except BaseException as error:
+                self.problem = error
+                raise
             self.cost += time.thread_time() - began
         return self.outcome is not None
 
@@ -264,6 +276,8 @@ class Loop:
         verdict = self._agree(headers, [info for infos in found for info in infos])
         last = ending is not None or verdict == "done"
         growth, self._grown = self._grown, ([], [])
+        if last:  # the whole table, should an earlier message have been lost
+            growth = (list(self.table.files), list(self.table.chunks))
         sums, maxima, lengths = worker.accumulators.pack(headers.layout, worker.done, worker.failed)
         worker.thaw()
         with_payloads = worker.accumulators.has_payloads and (
@@ -296,6 +310,7 @@ class Loop:
             with_payloads,
             with_failures,
             cloudpickle.dumps(growth) if growth[0] else None,
+            (len(self.table.files), len(self.table.chunks)),
         )
         return verdict, reduced
 
@@ -358,12 +373,14 @@ class Loop:
         self.worker.extend(len(chunks))
         self._grown[0].extend(files)
         self._grown[1].extend(chunks)
-        for owner in set(owners):
+        new: dict[int, list[int]] = {}
+        for chunk, owner in zip(chunks, owners, strict=True):
+            new.setdefault(owner, []).append(chunk.index)
+        table = self.table.chunks
+        for owner, indices in new.items():
             queue = self.queues[owner]
             start = 0 if open_ends is None else open_ends[owner]
-            new = [chunk.index for chunk, own in zip(chunks, owners, strict=True) if own == owner]
-            table = self.table.chunks
-            queue[start:] = sorted(queue[start:] + new, key=lambda i: (table[i].key, i))
+            queue[start:] = sorted(queue[start:] + indices, key=lambda i: (table[i].key, i))
 
     # ----------------------------------------------------------------------- work
 
@@ -391,8 +408,9 @@ class Loop:
         """The next chunk; an exchange under way is advanced between its steps."""
 
         def tick() -> None:
-            if flight is not None:
-                with self.rank.guard.closed():
+            # Its problem would count as the chunk's: the loop meets it again.
+            if flight is not None and flight.problem is None:
+                with self.rank.guard.closed(), contextlib.suppress(BaseException):
                     self._advance(flight)
 
         self._pause = FIRST_PAUSE

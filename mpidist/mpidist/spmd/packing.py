@@ -123,18 +123,16 @@ class Objects:
     def dumps(self) -> bytes:
         """Pickled with cloudpickle: payloads may be objects of classes that the user defined in the notebook.
 
-        What cannot be pickled is replaced by the reason.
+        Each by itself: what cannot be pickled, or read again, is replaced by the reason and spoils nothing else.
         """
-        try:
-            return cast("bytes", cloudpickle.dumps((self.payloads, self.failures)))
-        except Exception:  # noqa: BLE001 (of the user's classes)
-            payloads = {key: _sendable(payload) for key, payload in self.payloads.items()}
-            return cast("bytes", cloudpickle.dumps((payloads, self.failures)))
+        payloads = {key: _dumped(payload) for key, payload in self.payloads.items()}
+        return cast("bytes", cloudpickle.dumps((payloads, self.failures)))
 
     @classmethod
     def loads(cls, data: bytes) -> Objects:
         """From bytes that a rank of this run made."""
-        return cls(*pickle.loads(data))
+        payloads, failures = pickle.loads(data)
+        return cls({key: _loaded(payload) for key, payload in payloads.items()}, failures)
 
 
 def _copied(accumulator: Accumulator) -> object:
@@ -144,12 +142,19 @@ def _copied(accumulator: Accumulator) -> object:
         return BrokenPayload(f"its value cannot be copied: {type(error).__name__}: {error}")
 
 
-def _sendable(payload: object) -> object:
+def _dumped(payload: object) -> bytes:
     try:
-        cloudpickle.dumps(payload)
+        return cast("bytes", cloudpickle.dumps(payload))
     except Exception as error:  # noqa: BLE001 (of the user's classes)
-        return BrokenPayload(f"its value cannot be pickled: {type(error).__name__}: {error}")
-    return payload
+        broken = BrokenPayload(f"its value cannot be pickled: {type(error).__name__}: {error}")
+        return cast("bytes", cloudpickle.dumps(broken))
+
+
+def _loaded(payload: bytes) -> object:
+    try:
+        return pickle.loads(payload)
+    except Exception as error:  # noqa: BLE001 (of the user's classes)
+        return BrokenPayload(f"its value cannot be unpickled: {type(error).__name__}: {error}")
 
 
 def merge_objects(plan: Plan) -> Any:

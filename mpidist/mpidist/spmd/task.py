@@ -63,7 +63,9 @@ class Start:
         """Collective. Returns the last message on rank 0."""
         began = time.perf_counter()
         hosts = drive(share(rank.comm, rank.host, SHARE_TAG))
-        refs = [ref for ref in self.plan.dataset.files if self.lease is None or self.lease.needs(ref)]
+        refs = [
+            ref for ref in self.plan.dataset.files if self.lease is None or ref.index in self.lease.needed
+        ]
         reader = Reader(self.plan.dataset)
         known: list[FileInfo] = []
         probed = self.probed
@@ -152,6 +154,7 @@ def state_message(reduced: Reduced) -> Message:
         "payloads": reduced.has_payloads,
         "failures": reduced.has_failures,
         "growth": reduced.growth is not None,
+        "table": list(reduced.table_size),
     }
     return meta, [
         reduced.sums,

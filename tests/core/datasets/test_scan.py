@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -117,6 +117,27 @@ def test_a_trees_metadata_are_parsed_twice_at_most(
         info = scan(dataset, file, ["Muon_pt", "Jet_eta", "MET_pt", "HLT_IsoMu24"])
         assert info.problem is None
         assert len(info.columns) == 4
+
+
+def test_a_branch_that_nobody_needs_may_be_broken(
+    data: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = mpidist.datasets.ttree.TTreeFile.column
+
+    def column(self: Any, name: str, form: Any) -> Any:
+        if name == "Muon_eta":
+            raise ValueError("entries in baskets do not add up")
+        return told(self, name, form)
+
+    monkeypatch.setattr(mpidist.datasets.ttree.TTreeFile, "column", column)
+    dataset = dataset_of(data / "dimuon100k-part0.root")
+    for file in (data / "dimuon100k-part0.root", data / "dimuon100k-part3.root"):
+        ref = dataclasses.replace(dataset.files[0], path=str(file))
+        for columns in (["Muon_pt"], ["Muon_phi"], ["nMuon"]):
+            assert scan(dataset, ref, columns).problem is None
+        problem = scan(dataset, ref, ["Muon_eta"]).problem
+        assert problem is not None
+        assert "do not add up" in problem
 
 
 def test_a_bad_cache_is_ignored(data: Path, cache_folder: Path) -> None:
