@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test check fast mpi remote browser-tests browser xrootd bench clean
+.PHONY: help demo lab test check fast mpi remote slurm-tests browser-tests browser xrootd slurm slurm-up slurm-down bench clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,7 +38,7 @@ demo: $(VENV)/demo  ## run the example analysis on real CMS events with 2 MPI ra
 lab: $(VENV)/lab  ## open the example notebook in JupyterLab
 	$(BIN)/jupyter lab examples/dimuon.ipynb
 
-test: $(VENV)/dev browser xrootd check fast mpi remote browser-tests  ## everything: checks, then tests from fast to slow
+test: $(VENV)/dev browser xrootd slurm check fast mpi remote slurm-tests browser-tests  ## everything: checks, then tests from fast to slow
 
 check: $(VENV)/dev  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -47,13 +47,16 @@ check: $(VENV)/dev  ## ruff, mypy, import-linter
 	$(BIN)/lint-imports
 
 fast: $(VENV)/dev  ## tests that start no process
-	$(BIN)/python -m pytest -q -m "not mpi and not remote and not browser"
+	$(BIN)/python -m pytest -q -m "not mpi and not remote and not slurm and not browser"
 
 mpi: $(VENV)/dev  ## tests with real MPI ranks, and the examples
 	$(BIN)/python -m pytest -q -m mpi
 
 remote: $(VENV)/dev xrootd  ## reading from HTTP and XRootD servers on this machine
 	$(BIN)/python -m pytest -q -m remote
+
+slurm-tests: $(VENV)/dev slurm  ## sessions on a real Slurm of several virtual nodes
+	$(BIN)/python -m pytest -q -m slurm
 
 browser-tests: $(VENV)/dev browser  ## JupyterLab in headless Chromium
 	$(BIN)/python -m pytest -q -m browser
@@ -66,6 +69,16 @@ browser:  ## install Chromium and its driver (Debian packages, as root) if they 
 xrootd:  ## install the XRootD server (a Debian package, as root) if it is not there
 	@command -v xrootd >/dev/null || { echo "installing xrootd for the tests of remote files"; \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends xrootd-server >/dev/null; }
+
+slurm:  ## install Slurm and munge (Debian packages, as root) if they are not there
+	@PATH=$$PATH:/usr/sbin; command -v slurmctld >/dev/null && command -v munged >/dev/null || { echo "installing slurm for the tests"; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends slurmctld slurmd slurm-client munge iproute2 >/dev/null; }
+
+slurm-up: slurm  ## start a Slurm cluster of four virtual nodes on this machine
+	@slurm/cluster/cluster start .slurm
+
+slurm-down:  ## stop it
+	@slurm/cluster/cluster stop .slurm && rm -rf .slurm
 
 bench: $(VENV)/dev  ## the figures of docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py

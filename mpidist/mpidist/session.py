@@ -6,6 +6,7 @@ kernel ends in an orderly way, and what a killed kernel leaves is found by the n
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +16,7 @@ from .threadworld import ThreadWorld
 from .world import Local, World, orphans
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from .snapshot import Results
@@ -93,11 +94,12 @@ class Session:
         return f"<Session: {self.size} MPI ranks on {where}, {state}>"
 
 
-def connect(launcher: Launcher | None = None) -> Session:
+def connect(launcher: Launcher | None = None, *, tell: Callable[[str], None] | None = None) -> Session:
     """Start MPI ranks and check that they are one world with this kernel's software; about 4 s for `Local`.
 
     `launcher` says where: default `Local()`, a rank for each core of this machine. Ranks that a killed kernel left
-    behind are reported as a warning, with how to adopt or clean them up. Raises WorldError if the ranks do not
+    behind are reported as a warning, with how to adopt or clean them up. While a batch system makes the ranks wait, `tell` gets
+    the reason in words whenever it changes (default: it is printed); interrupting cancels the job. Raises WorldError if the ranks do not
     start, do not form one MPI world, or differ from the kernel in versions that matter.
     """
     left = orphans()
@@ -110,10 +112,15 @@ def connect(launcher: Launcher | None = None) -> Session:
             "Hint: for orphan in mpidist.orphans(): orphan.clean() ends them; mpidist.adopt(orphan) gives a session on them."
         )
         warnings.warn("\n".join(lines), stacklevel=2)
-    session = Session(World.start(Local() if launcher is None else launcher))
+    session = Session(World.start(Local() if launcher is None else launcher, tell=tell or _print))
     # Importing awkward, uproot and vector takes a rank a second: now, not in the first run.
     session.world.client[:].apply_async(_warm)
     return session
+
+
+def _print(words: str) -> None:
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()
 
 
 def _warm() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mpidist.world.processes import ProcessId
 
-__all__ = ["ending", "output", "running"]
+__all__ = ["ending", "output", "running", "told"]
 
 NOISE = (
     "[KernelNanny",
@@ -38,8 +38,16 @@ def running(launcher: Any) -> bool:
     return pid <= 0 or ProcessId.of(pid) is not None
 
 
+def told(launcher: Any) -> str | None:
+    """How the ranks have ended, if the launcher's batch system says."""
+    how_ended = getattr(launcher, "how_ended", None)
+    return None if how_ended is None else how_ended()
+
+
 def ending(launcher: Any) -> str:
     """How the ranks have ended, as far as mpiexec tells (it adds up what it knows of all of them)."""
+    if words := told(launcher):
+        return words
     said = output(launcher)
     if found := re.search(r"EXIT STRING: *(.+)|exited on signal \d+ \((.+?)\)", said):
         return f"mpiexec: {found[1] or found[2]}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
-__all__ = ["Launcher", "Local"]
+__all__ = ["CONTROLLER_ARGS", "STOP_SECONDS", "Launcher", "Local", "rank_environment"]
 
 CONTROLLER_ARGS = (
     # An engine is registered after two heart beats; ipyparallel's period of 3 s would mean 6 s. An engine may
@@ -67,7 +67,13 @@ class Launcher(Protocol):
     def cluster(self, name: str, folder: Path, log: logging.Logger) -> Any:
         """An `ipyparallel.Cluster` called `name` that is not started, with its files in `folder`.
 
-        Controller and ranks must inherit `IPP_CLUSTER_ID` (ipyparallel's launchers see to it).
+        Controller and ranks must inherit `IPP_CLUSTER_ID` (ipyparallel's launchers see to it). Its engine launcher may have,
+        besides what ipyparallel asks for, what a batch system can tell:
+
+        - ``waiting()``: why the ranks cannot be up yet, in words (None: they should be coming, and `timeout` counts);
+        - ``how_ended()``: how they ended, in words (None: they have not);
+        - ``cancel_command``: what ends them when their kernel is lost, as a list of arguments;
+        - ``last_words_seconds``: how long it may take until `how_ended` knows.
         """
 
 
@@ -155,7 +161,7 @@ class Local:
         config.MpiEngines.mpi_args = list(self.options)
         config.MpiEngines.engine_args = ["--log-level=40"]
         config.MpiEngines.stop_seconds_until_kill = STOP_SECONDS
-        config.MpiEngines.environment = {**_environment(folder), **self.environment}
+        config.MpiEngines.environment = {**rank_environment(folder), **self.environment}
         config.Controller.stop_seconds_until_kill = STOP_SECONDS
         config.Controller.environment = {"IPYTHONDIR": str(folder)}
         return ipyparallel.Cluster(
@@ -182,7 +188,7 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def rank_environment(folder: Path) -> dict[str, str]:
     """Variables for the ranks; what the user has set is respected."""
     wanted = dict.fromkeys(ONE_THREAD, "1")
     # Give the big temporary arrays of a chunk back to the allocator, not to the operating system

@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
@@ -45,7 +46,8 @@ def state_folder() -> Path:
 class Record:
     """What is known of a world from outside: enough to find and end its processes, or to connect again.
 
-    `machine`: where pids are valid; `kernel`: who uses it; `engines`: pids by rank; `started`: s since the epoch.
+    `machine`: where pids are valid; `kernel`: who uses it; `engines`: pids by rank; `started`: s since the epoch;
+    `cancel`: the command that ends ranks which are not on this machine.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Record:
     controller: ProcessId | None = None
     mpiexec: ProcessId | None = None
     engines: tuple[int, ...] = ()
+    cancel: tuple[str, ...] = ()
 
     @classmethod
     def begin(cls, size: int, place: str) -> Self:
@@ -92,10 +95,19 @@ class Record:
             for key in ("kernel", "controller", "mpiexec"):
                 if found[key] is not None:
                     found[key] = ProcessId(**found[key])
-            found["engines"] = tuple(found["engines"])
+            found["engines"], found["cancel"] = tuple(found["engines"]), tuple(found["cancel"])
             return cls(**found)
         except (OSError, ValueError, TypeError, KeyError):
             return None
+
+    def end(self) -> None:
+        """End all processes of the world."""
+        if self.cancel:
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                subprocess.run(
+                    self.cancel, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
+                )
+        end(self.name, grace=0)
 
     def remove(self) -> None:
         """Remove the record and the world's folder."""
@@ -156,7 +168,7 @@ class Orphan:
     def clean(self) -> None:
         """End all its processes and remove its files. Returns when they are gone."""
         record = self.claim()
-        end(self.name, grace=0)
+        record.end()
         record.remove()
 
 

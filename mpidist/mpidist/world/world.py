@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mpidist.errors import RankDied, WorldError
 from mpidist.spmd import engine
 from mpidist.world import versions
-from mpidist.world.autopsy import ending, output, running
+from mpidist.world.autopsy import ending, output, running, told
 from mpidist.world.coroutines import Loop
 from mpidist.world.flight import Flight
 from mpidist.world.launcher import STOP_SECONDS
@@ -70,8 +70,10 @@ class World:
     # ------------------------------------------------------------------ start
 
     @classmethod
-    def start(cls, launcher: Launcher) -> World:
-        """Start the ranks of `launcher` and verify them; a few seconds.
+    def start(cls, launcher: Launcher, *, tell: Callable[[str], None] | None = None) -> World:
+        """Start the ranks of `launcher` and verify them; a few seconds, or as long as a batch system takes.
+
+        `tell` gets why they are not up yet, in words, whenever that changes.
 
         Raises WorldError when something needed is missing, when the ranks are not up in time, when they are not
         one MPI world, or when they run other versions than the kernel (a RuntimeWarning if that does not matter).
@@ -80,11 +82,15 @@ class World:
         record = Record.begin(launcher.size, launcher.describe())
         record.folder.mkdir(mode=0o700)
         record.write()
-        cluster = launcher.cluster(record.name, record.folder, _quiet_log(record.name))
+        try:
+            cluster = launcher.cluster(record.name, record.folder, _quiet_log(record.name))
+        except BaseException:
+            record.remove()
+            raise
         world = cls(record, cluster, Loop(record.name))
         world.notes = launcher.notes
         try:
-            world._launch(launcher.timeout)
+            world._launch(launcher.timeout, tell or (lambda _: None))
         except BaseException:
             world.close()
             raise
@@ -103,12 +109,12 @@ class World:
             cluster = loop.run(_saved(record), 10)
         except Exception as error:
             loop.stop()
-            end(record.name, grace=0)
+            record.end()
             record.remove()
             raise WorldError(f"{orphan} could not be adopted and was ended: {error}") from error
         world = cls(record, cluster, loop)
         try:
-            world._connect(time.monotonic() + ADOPT_SECONDS)
+            world._connect(ADOPT_SECONDS)
             # Number 0 means: whatever runs now.
             world._tell(0, engine.ABANDON)
             world._verify(ADOPT_SECONDS)
@@ -117,13 +123,15 @@ class World:
             raise
         return world
 
-    def _launch(self, timeout: float) -> None:
+    def _launch(self, timeout: float, tell: Callable[[str], None]) -> None:
         deadline = time.monotonic() + timeout
         try:
             self._loop.run(self._cluster.start_controller(), timeout)
             self._save()
             self._loop.run(self._cluster.start_engines(), deadline - time.monotonic())
             self._save()
+        except WorldError:
+            raise
         except (FutureTimeout, TimeoutError) as error:
             raise self._not_up(
                 f"the controller is not up after {timeout:g} s", self._cluster.controller
@@ -132,11 +140,14 @@ class World:
             raise self._not_up(
                 f"controller or mpiexec could not be started: {error}", self._cluster.controller
             ) from error
-        self._connect(deadline)
-        self._verify(max(5.0, deadline - time.monotonic()))
+        self._connect(timeout, tell)
+        self._verify(timeout)
 
-    def _connect(self, deadline: float) -> None:
-        """Connect the client and wait until every rank is registered."""
+    def _connect(self, timeout: float, tell: Callable[[str], None] | None = None) -> None:
+        """Connect the client and wait until every rank is registered, `timeout` s from when nothing else is waited for."""
+        deadline = time.monotonic() + timeout
+        waiting = getattr(self._engines, "waiting", lambda: None)
+        words: str | None = None
         try:
             self.client = self._loop.run(
                 self._cluster.connect_client(ipython_dir=str(self._record.folder)),
@@ -145,6 +156,11 @@ class World:
         except (FutureTimeout, TimeoutError, OSError, RuntimeError) as error:
             raise self._not_up("the controller does not answer", self._cluster.controller) from error
         while len(self.client.ids) < self.size:
+            before, words = words, waiting()
+            if words is not None:
+                deadline = time.monotonic() + timeout
+                if tell is not None and words != before:
+                    tell(words)
             if not running(self._engines):
                 raise self._not_up(
                     f"the ranks have ended before all {self.size} were registered ({ending(self._engines)})",
@@ -308,9 +324,14 @@ class World:
 
     def _autopsy(self) -> str:
         """What has happened, in words; waits a little for mpiexec's."""
-        deadline = time.monotonic() + LAST_WORDS_SECONDS
-        while (running(self._engines) or not self._lost) and time.monotonic() < deadline:
+        deadline = time.monotonic() + getattr(self._engines, "last_words_seconds", LAST_WORDS_SECONDS)
+        while not self._all_said() and time.monotonic() < deadline:
             time.sleep(0.05)
+        if running(self._cluster.controller) and (words := told(self._engines)):
+            said = output(self._engines)
+            text = f"the {self.size} ranks on {self.place} have ended: {words}"
+            text += "" if "Hint:" in words else " Hint: md.connect() starts new ranks."
+            return f"{text}\nLast lines of the ranks' output:\n{said}" if said else text
         what = f"a rank of {self.size} on {self.place} has ended"
         if not running(self._cluster.controller):
             what = "the controller of the ranks has ended"
@@ -323,6 +344,12 @@ class World:
         text = f"{what}, and with it the others ({how}). Hint: md.connect() starts new ranks.{memory}"
         said = output(self._engines)
         return f"{text}\nLast lines of the ranks' output:\n{said}" if said else text
+
+    def _all_said(self) -> bool:
+        """Whether waiting would tell nothing more about the end of the ranks."""
+        if told(self._engines) or not running(self._cluster.controller):
+            return True
+        return not running(self._engines) and bool(self._lost)
 
     def _notice(self, event: dict[str, Any]) -> None:
         """An engine has registered or unregistered; in ipyparallel's IO thread."""
@@ -386,6 +413,7 @@ class World:
             controller=process(self._cluster.controller),
             mpiexec=process(self._engines),
             engines=self.pids,
+            cancel=tuple(getattr(self._engines, "cancel_command", ())),
         )
         self._record.write()
 

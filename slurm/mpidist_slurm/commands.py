@@ -1,0 +1,60 @@
+"""Slurm's programs: argument lists only, bounded in time, and their own words when they refuse."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from mpidist.errors import WorldError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["SlurmRefused", "SlurmUnavailable", "call"]
+
+SECONDS = 30.0
+
+
+class SlurmUnavailable(WorldError):
+    """Slurm's programs are not here, or its controller does not answer."""
+
+
+class SlurmRefused(WorldError):
+    """Slurm said no; `said` are its own words."""
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+
+
+def call(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None, seconds: float = SECONDS
+) -> str:
+    """What one of Slurm's programs prints.
+
+    Raises SlurmUnavailable if it is not on PATH or does not answer in time, SlurmRefused if it fails.
+    """
+    program = shutil.which(command[0])
+    if program is None:
+        raise SlurmUnavailable(
+            f"there is no {command[0]} on PATH. Hint: start Jupyter where jobs can be submitted (a login node), "
+            "perhaps after a `module load slurm`."
+        )
+    try:
+        done = subprocess.run(
+            [program, *command[1:]],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=None if environment is None else dict(environment),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SlurmUnavailable(f"{command[0]} has not answered for {seconds:g} s") from error
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        raise SlurmRefused(f"{command[0]} failed ({done.returncode}): {said}", said)
+    return done.stdout

@@ -1,0 +1,192 @@
+"""`Slurm`: nodes and ranks that are asked for. Checked when it is made; `str` of it is the batch script."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import sysconfig
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpidist.errors import WorldError
+
+from .flavour import MPIEXEC, choose
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Mapping
+
+__all__ = ["Slurm"]
+
+# What sbatch takes as a value: no blanks, no quotes, no newline (a line of its own could be another #SBATCH).
+WORD = re.compile(r"[A-Za-z0-9_\[(][A-Za-z0-9_.:,@%+&|*()\[\]/=-]*")
+TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}|UNLIMITED")
+MEMORY = re.compile(r"(\d+)([KMGT]?)")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+EXTRA = re.compile(r"--[a-z][a-z0-9-]*(=[^\s'\"]+)?")
+MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/-]*")
+OURS = frozenset(
+    ("nodes", "ntasks", "ntasks-per-node", "cpus-per-task", "time", "partition", "account", "qos", "mem-per-cpu", "mem",
+     "constraint", "reservation", "no-requeue", "requeue", "output", "error", "job-name", "chdir", "array", "wrap", "export")
+)  # fmt: skip
+KILOBYTES = {"K": 1, "": 1024, "M": 1024, "G": 1024**2, "T": 1024**3}
+
+
+@dataclass(frozen=True, slots=True)
+class Slurm:
+    """Ranks in one Slurm job: ``md.connect(Slurm(partition="debug", nodes=4, ranks_per_node=32, time="00:30:00"))``.
+
+    `nodes` times `ranks_per_node` ranks, each with `cpus_per_rank` processors and `mem_per_rank` ("2G"; units K, M, G, T).
+    `time`: "minutes", "hours:minutes:seconds" or "days-hours:minutes:seconds"; None takes the partition's default, like all
+    other options. `modules` are loaded, then the lines of `prologue` run, before the ranks start; `environment` are
+    more variables for them. `launcher`: a type of ``srun --mpi=``, or "mpiexec"; "auto" asks Slurm and the MPI library.
+    `extra`: more options of sbatch, such as "--exclusive". `wait`: seconds that the job may wait for its nodes, None for ever.
+    `timeout`: seconds from its begin until the ranks are up.
+
+    Raises WorldError for values that sbatch would not take.
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    nodes: int = 1
+    ranks_per_node: int = 1
+    cpus_per_rank: int = 1
+    time: str | int | None = None
+    mem_per_rank: str | None = None
+    constraint: str | None = None
+    reservation: str | None = None
+    modules: tuple[str, ...] = ()
+    prologue: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    launcher: str = "auto"
+    extra: tuple[str, ...] = ()
+    wait: float | None = None
+    timeout: float = 120.0
+
+    def __post_init__(self) -> None:
+        for name in ("nodes", "ranks_per_node", "cpus_per_rank"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise _wrong(name, value, "a whole number, 1 or more")
+        for name in ("partition", "account", "qos", "constraint", "reservation"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and WORD.fullmatch(value)):
+                raise _wrong(name, value, "a name without blanks and quotes")
+        if self.time is not None and not TIME.fullmatch(str(self.time)):
+            raise _wrong(
+                "time",
+                self.time,
+                'such as "30" (minutes), "00:30:00" or "1-12:00:00" (days-hours:minutes:seconds)',
+            )
+        if self.mem_per_rank is not None and not MEMORY.fullmatch(str(self.mem_per_rank)):
+            raise _wrong("mem_per_rank", self.mem_per_rank, 'such as "2G" (units K, M, G, T)')
+        for module in self.modules:
+            if not MODULE.fullmatch(module):
+                raise _wrong("modules", module, "names of modules, such as gcc/13.2")
+        for name, value in self.environment.items():
+            if not NAME.fullmatch(name) or "\0" in str(value):
+                raise _wrong("environment", name, "names of variables with their values")
+        if not re.fullmatch(r"[a-z0-9_]+", self.launcher):
+            raise _wrong(
+                "launcher", self.launcher, '"auto", "mpiexec", or a type of srun --mpi= such as "pmi2"'
+            )
+        for option in self.extra:
+            if not EXTRA.fullmatch(option):
+                raise _wrong(
+                    "extra",
+                    option,
+                    'options of sbatch as one word each, such as "--exclusive" or "--gres=gpu:1"',
+                )
+            if option[2:].partition("=")[0] in OURS:
+                raise _wrong("extra", option, "an option that Slurm(...) does not set itself")
+
+    @property
+    def size(self) -> int:
+        """How many ranks."""
+        return self.nodes * self.ranks_per_node
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the ranks are started, and why."""
+        if self.launcher != "auto":
+            return (f"ranks are started by {self.launcher}, as asked",)
+        choice = choose()
+        return (f"ranks are started by {choice.launcher}: {choice.why}",)
+
+    def describe(self) -> str:
+        """The place in a few words."""
+        nodes = "1 node" if self.nodes == 1 else f"{self.nodes} nodes"
+        return f"{nodes} of Slurm's partition {self.partition}" if self.partition else f"{nodes} of Slurm"
+
+    def options(self) -> dict[str, str]:
+        """The options of sbatch by name, in the order of the script ("" for those without a value)."""
+        memory = None
+        if self.mem_per_rank is not None:
+            found = MEMORY.fullmatch(str(self.mem_per_rank))
+            assert found is not None
+            memory = f"{-(-int(found[1]) * KILOBYTES[found[2]] // self.cpus_per_rank)}K"
+        chosen = {
+            "partition": self.partition,
+            "account": self.account,
+            "qos": self.qos,
+            "nodes": str(self.nodes),
+            "ntasks": str(self.size),
+            "ntasks-per-node": str(self.ranks_per_node),  # else Slurm packs ranks on the first nodes
+            "cpus-per-task": str(self.cpus_per_rank),
+            "time": None if self.time is None else str(self.time),
+            "mem-per-cpu": memory,
+            "constraint": self.constraint,
+            "reservation": self.reservation,
+            "no-requeue": "",  # a job that starts again would look for a session that is gone
+        }
+        options = {name: value for name, value in chosen.items() if value is not None}
+        for option in self.extra:
+            name, _, value = option[2:].partition("=")
+            options[name] = value
+        return options
+
+    def __str__(self) -> str:
+        """The batch script, as it is submitted. Name, output file and the session's folder come on sbatch's command line."""
+        launcher = choose().launcher if self.launcher == "auto" else self.launcher
+        lines = ["#!/bin/bash"]
+        lines += [
+            f"#SBATCH --{name}={value}" if value else f"#SBATCH --{name}"
+            for name, value in self.options().items()
+        ]
+        lines += [f"module load {module}" for module in self.modules]
+        if self.prologue:
+            lines.append(self.prologue.rstrip("\n"))
+        lines += [f"export {name}={shlex.quote(str(value))}" for name, value in self.environment.items()]
+        engine = f"{shlex.quote(sys.executable)} -m ipyparallel.engine --mpi --log-level=40"
+        if launcher == MPIEXEC:
+            lines.append(f"exec {shlex.quote(mpiexec())} -n {self.size} {engine}")
+        else:
+            # One rank that is lost is the end of an MPI world: without the option the others would wait for ever.
+            lines.append(f"exec srun --mpi={launcher} --ntasks={self.size} --kill-on-bad-exit=1 {engine}")
+        return "\n".join(lines) + "\n"
+
+    def check(self) -> None:
+        """Raise WorldError if Slurm is not here, or the way to start ranks cannot be found out."""
+        from .commands import call
+
+        call(["sbatch", "--version"])
+        str(self)
+
+    def cluster(self, name: str, folder: Path, log: logging.Logger) -> Any:
+        """The cluster of a controller here and engines in a Slurm job, not started."""
+        from .engines import cluster
+
+        return cluster(self, name, folder, log)
+
+
+def mpiexec() -> str:
+    """The one of this Python environment, else the first on the nodes' PATH."""
+    own = Path(sysconfig.get_path("scripts"), "mpiexec")
+    return str(own) if own.is_file() else "mpiexec"
+
+
+def _wrong(name: str, value: object, wanted: str) -> WorldError:
+    return WorldError(f"Slurm({name}={value!r}): {wanted} is needed.")

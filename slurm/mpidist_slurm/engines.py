@@ -1,0 +1,222 @@
+"""The ranks of a session as one Slurm job, behind the port of ipyparallel's launchers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ipyparallel import Cluster
+from ipyparallel.cluster.launcher import EngineLauncher
+from traitlets import Dict, Float, Unicode
+from traitlets.config import Config
+
+from mpidist.errors import WorldError
+from mpidist.world.engines import Controller
+from mpidist.world.launcher import CONTROLLER_ARGS, STOP_SECONDS, rank_environment
+
+from .commands import SlurmRefused, SlurmUnavailable, call
+from .job import Job, cancel, look
+
+if TYPE_CHECKING:
+    import logging
+
+    from .description import Slurm
+
+__all__ = ["SlurmEngines", "address", "cluster"]
+
+POLL_SECONDS = 1.0
+SLOWEST_POLL = 30.0
+"""Seconds between looks at the job, when Slurm does not answer."""
+GONE_SECONDS = 10.0
+
+
+class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
+    """Submits the job, looks at it every second or so, cancels it."""
+
+    script = Unicode().tag(config=True, to_dict=True)
+    job_id = Unicode().tag(to_dict=True)
+    output_file = Unicode().tag(to_dict=True)
+    patience = Float(allow_none=True, default_value=None).tag(config=True)
+    more_environment = Dict().tag(config=True)
+    last_words_seconds = 4.0
+    """How long the job may take to end after a rank was lost, and Slurm to say how."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.job: Job | None = None
+        self.trouble = ""
+        self._watcher: asyncio.Task[None] | None = None
+        self._submitted = time.monotonic()
+
+    def find_args(self) -> list[str]:
+        return ["sbatch"]
+
+    def get_output(self, remove: bool = False) -> str:  # noqa: ARG002, FBT001, FBT002 (ipyparallel's)
+        return ""
+
+    def _log_output(self, stop_data: object = None) -> None:
+        """Nothing to the log: it would be printed into the notebook."""
+
+    # ------------------------------------------------------------------ start
+
+    async def start(self, n: int) -> str:
+        """Submit the job; returns when Slurm has taken it. Raises WorldError with sbatch's own text if it does not."""
+        try:
+            said = await asyncio.to_thread(self._submit)
+        except SlurmRefused as error:
+            raise WorldError(f"Slurm does not take the job of {n} ranks: {_brief(error.said)}") from error
+        self.job_id = said.strip().split(";")[0]
+        self._submitted = time.monotonic()
+        self.notify_start(self.job_id)
+        self._watch()
+        return self.job_id
+
+    def _submit(self) -> str:
+        folder = Path(self.profile_dir)  # of mode 0700
+        file = folder / "job.sh"
+        file.write_text(self.script)
+        self.output_file = str(folder / "job.log")
+        command = [
+            "sbatch",
+            "--parsable",
+            f"--job-name={self.cluster_id}",
+            f"--output={self.output_file}",
+            f"--chdir={Path.home()}",
+            str(file),
+        ]
+        return call(command, environment={**os.environ, **self.more_environment, **self.get_env()})
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any], **kwargs: Any) -> SlurmEngines:
+        """Again, for a kernel that adopts the ranks."""
+        launcher: SlurmEngines = super().from_dict(d, **kwargs)
+        launcher.state = "running"
+        launcher._watch()
+        return launcher
+
+    # ------------------------------------------------------------------ watch
+
+    def _watch(self) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._follow())
+
+    async def _follow(self) -> None:
+        """Look at the job until it has ended; slower while Slurm does not answer."""
+        pause = POLL_SECONDS
+        while self.state != "after":
+            try:
+                job = await asyncio.to_thread(look, self.job_id)
+            except (SlurmUnavailable, SlurmRefused) as error:
+                self.trouble = str(error)
+                pause = min(2 * pause, SLOWEST_POLL)
+            else:
+                self.trouble, pause = "", POLL_SECONDS
+                if job is None:
+                    job = Job(self.job_id, "GONE")
+                self.job = job
+                if job.over:
+                    self.notify_stop({"exit_code": job.exit_code, "job": str(job)})
+                    return
+            await asyncio.sleep(pause)
+
+    def waiting(self) -> str | None:
+        """Why the ranks cannot be up yet, in words; None when they should be coming. Raises WorldError when it is too long."""
+        job = self.job
+        waited = time.monotonic() - self._submitted
+        if self.trouble:
+            return f"job {self.job_id}: {self.trouble}"
+        if job is not None and not job.waits:
+            return None
+        words = f"job {self.job_id} is submitted" if job is None else str(job)
+        if self.patience is not None and waited > self.patience:
+            raise WorldError(
+                f"the job has waited for {waited:.0f} s, so it was cancelled (Slurm(wait={self.patience:g})). {words}"
+            )
+        return words
+
+    def how_ended(self) -> str | None:
+        """What Slurm says of the end of the job; None while it runs."""
+        return str(self.job) if self.job is not None and self.job.over else None
+
+    @property
+    def cancel_command(self) -> tuple[str, ...]:
+        """What ends the ranks when their session is lost."""
+        return ("scancel", self.job_id) if self.job_id else ()
+
+    # ------------------------------------------------------------------ end
+
+    async def stop(self) -> None:
+        """Cancel the job; returns when Slurm says that it has ended, at the latest after ten seconds."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if not self.job_id or self.state == "after":
+            return
+        await asyncio.to_thread(cancel, self.job_id)
+        deadline = time.monotonic() + GONE_SECONDS
+        while time.monotonic() < deadline:
+            job = await asyncio.to_thread(look, self.job_id)
+            if job is None or job.over:
+                break
+            await asyncio.sleep(0.1)
+        self.notify_stop({"exit_code": None, "job": "cancelled by its session"})
+
+    async def signal(self, sig: int) -> None:
+        """Send a signal to all ranks."""
+        await asyncio.to_thread(call, ["scancel", f"--signal={int(sig)}", self.job_id])
+
+
+def cluster(slurm: Slurm, name: str, folder: Path, log: logging.Logger) -> Any:
+    """The `ipyparallel.Cluster` of a session: the controller on this machine, the engines in a job."""
+    here = address(slurm.partition)
+    config = Config()
+    config.SlurmEngines.script = str(slurm)
+    config.SlurmEngines.patience = slurm.wait
+    config.SlurmEngines.more_environment = {**rank_environment(folder), "MPIDIST_END_AT_ONCE": "1"}
+    config.Controller.stop_seconds_until_kill = STOP_SECONDS
+    config.Controller.environment = {"IPYTHONDIR": str(folder)}
+    return Cluster(
+        cluster_id=name,
+        profile_dir=str(folder),
+        controller_launcher_class=Controller,
+        engine_launcher_class=SlurmEngines,
+        controller_ip=here,
+        controller_location=here,
+        controller_args=list(CONTROLLER_ARGS),
+        # The keys are in a file that only the user may read; the variable would be in the job's environment.
+        send_engines_connection_env=False,
+        n=slurm.size,
+        delay=0,
+        config=config,
+        load_profile=False,
+        shutdown_atexit=False,
+        log=log,
+    )
+
+
+def address(partition: str | None = None) -> str:
+    """The address of this machine by which it reaches the nodes: the one by which they reach it, as a rule.
+
+    Raises SlurmUnavailable or WorldError if there is no node, or its name means nothing here.
+    """
+    only = [f"--partition={partition}"] if partition else []
+    nodes = call(["sinfo", "--noheader", "--Node", *only, "--format=%o"]).split()
+    if not nodes:
+        raise WorldError(f"Slurm's partition {partition!r} has no nodes. Hint: `sinfo` lists the partitions.")
+    for node in dict.fromkeys(nodes[:20]):
+        try:
+            family, kind, _, _, there = socket.getaddrinfo(node, 9, type=socket.SOCK_DGRAM)[0]
+            with socket.socket(family, kind) as probe:
+                probe.connect(there)  # sends nothing
+                return str(probe.getsockname()[0])
+        except OSError:
+            continue
+    raise WorldError(f"no route from here to Slurm's nodes ({', '.join(nodes[:3])}, ...)")
+
+
+def _brief(said: str) -> str:
+    """sbatch's words without its name in front of each line."""
+    lines = [line.removeprefix("sbatch: error: ").removeprefix("sbatch: ") for line in said.splitlines()]
+    return "; ".join(line for line in lines if line.strip()) or "it gives no reason"

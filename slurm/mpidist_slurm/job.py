@@ -1,0 +1,101 @@
+"""One job as Slurm sees it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from . import reasons
+from .commands import SlurmRefused, call
+
+__all__ = ["Job", "cancel", "look"]
+
+WAITS = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
+RUNS = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"})
+FIELDS = "%i|%T|%r|%S|%N|%e"
+UNKNOWN = ("", "N/A", "Unknown", "(null)")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """State of a job. `start` and `end` are as Slurm writes them (local time), "" if unknown; `exit_code` is "code:signal"."""
+
+    id: str
+    state: str
+    reason: str = ""
+    start: str = ""
+    end: str = ""
+    nodes: str = ""
+    exit_code: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has not begun."""
+        return self.state in WAITS
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.state not in WAITS and self.state not in RUNS
+
+    def __str__(self) -> str:
+        """In words, with advice."""
+        if self.waits:
+            meaning = reasons.pending(self.reason)
+            text = f"job {self.id} is {self.state.lower()}: {meaning.text} ({self.reason})"
+            if self.start:
+                text += f"; expected start {self.start.replace('T', ' ')} (Slurm's estimate)"
+        elif self.over:
+            meaning = reasons.ended(self.state)
+            text = f"Slurm job {self.id} has ended: {meaning.text} ({self.state}"
+            text += f", exit code {self.exit_code})" if self.exit_code not in ("", "0:0") else ")"
+            if self.nodes:
+                text += f", on {self.nodes}"
+        else:
+            return f"job {self.id} is {self.state.lower()} on {self.nodes}"
+        return f"{text}. Hint: {meaning.advice}." if meaning.advice else text
+
+
+def look(job_id: str) -> Job | None:
+    """The job now; None if Slurm has forgotten it. Raises SlurmUnavailable if Slurm does not answer."""
+    try:
+        line = call(["squeue", "--noheader", f"--jobs={job_id}", f"--format={FIELDS}"]).strip()
+    except SlurmRefused as error:
+        if "Invalid job id" not in error.said:
+            raise
+        line = ""
+    if line:
+        number, state, reason, start, nodes, end = (part.strip() for part in line.splitlines()[0].split("|"))
+        return Job(number, state, reason, _known(start), _known(end), _known(nodes))
+    return _remembered(job_id)
+
+
+def _remembered(job_id: str) -> Job | None:
+    """A job that has left the queue; Slurm's controller keeps it for some minutes."""
+    try:
+        text = call(["scontrol", "show", "job", "--oneliner", job_id])
+    except SlurmRefused:
+        return None
+    found = dict(re.findall(r"(\w+)=(\S*)", text))
+    return Job(
+        job_id,
+        found.get("JobState", ""),
+        found.get("Reason", ""),
+        _known(found.get("StartTime", "")),
+        _known(found.get("EndTime", "")),
+        _known(found.get("NodeList", "")),
+        found.get("ExitCode", ""),
+    )
+
+
+def cancel(job_id: str) -> None:
+    """End the job, if it is still there."""
+    try:
+        call(["scancel", job_id])
+    except SlurmRefused as error:
+        if "Invalid job id" not in error.said:
+            raise
+
+
+def _known(text: str) -> str:
+    return "" if text in UNKNOWN else text

@@ -1,0 +1,159 @@
+"""`Slurm` without Slurm: the script as text, and what is refused before anything is submitted."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpidist.errors import WorldError
+from mpidist_slurm import Slurm, reasons
+from mpidist_slurm.engines import _brief
+from mpidist_slurm.job import Job
+
+
+def test_the_text_is_the_batch_script() -> None:
+    asked = Slurm(
+        partition="debug",
+        account="atlas",
+        qos="normal",
+        nodes=4,
+        ranks_per_node=32,
+        cpus_per_rank=2,
+        time="00:30:00",
+        mem_per_rank="3G",
+        constraint="[rack1|rack2]",
+        reservation="school",
+        modules=("gcc/13.2", "mpich/4.2.1+ucx"),
+        prologue="ulimit -n 4096\n",
+        environment={"X509_USER_PROXY": "/home/me/it's mine"},
+        launcher="pmi2",
+        extra=("--exclusive", "--gres=gpu:1"),
+    )
+    assert (
+        str(asked)
+        == f"""\
+#!/bin/bash
+#SBATCH --partition=debug
+#SBATCH --account=atlas
+#SBATCH --qos=normal
+#SBATCH --nodes=4
+#SBATCH --ntasks=128
+#SBATCH --ntasks-per-node=32
+#SBATCH --cpus-per-task=2
+#SBATCH --time=00:30:00
+#SBATCH --mem-per-cpu=1572864K
+#SBATCH --constraint=[rack1|rack2]
+#SBATCH --reservation=school
+#SBATCH --no-requeue
+#SBATCH --exclusive
+#SBATCH --gres=gpu:1
+module load gcc/13.2
+module load mpich/4.2.1+ucx
+ulimit -n 4096
+export X509_USER_PROXY='/home/me/it'"'"'s mine'
+exec srun --mpi=pmi2 --ntasks=128 --kill-on-bad-exit=1 {sys.executable} -m ipyparallel.engine --mpi --log-level=40
+"""
+    )
+    assert asked.size == 128
+    assert asked.describe() == "4 nodes of Slurm's partition debug"
+
+
+def test_mpiexec_inside_the_job() -> None:
+    lines = str(Slurm(nodes=2, ranks_per_node=3, launcher="mpiexec")).splitlines()
+    own = Path(sys.executable).with_name("mpiexec")
+    assert lines[-1].startswith(f"exec {own} -n 6 {sys.executable} -m ipyparallel.engine --mpi")
+    assert lines[1:-1] == [
+        "#SBATCH --nodes=2",
+        "#SBATCH --ntasks=6",
+        "#SBATCH --ntasks-per-node=3",
+        "#SBATCH --cpus-per-task=1",
+        "#SBATCH --no-requeue",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"nodes": 0}, r"nodes=0\): a whole number, 1 or more"),
+        ({"ranks_per_node": 1.5}, "ranks_per_node=1.5"),
+        ({"cpus_per_rank": True}, "cpus_per_rank=True"),
+        ({"partition": "debug\n#SBATCH --uid=0"}, "a name without blanks"),
+        ({"partition": "-p"}, "a name without blanks"),
+        ({"account": "a b"}, "a name without blanks"),
+        ({"qos": "x;rm"}, "a name without blanks"),
+        ({"constraint": "a'b"}, "a name without blanks"),
+        ({"reservation": ""}, "a name without blanks"),
+        ({"time": "half an hour"}, 'such as "30"'),
+        ({"time": "1:2:3:4"}, 'such as "30"'),
+        ({"mem_per_rank": "2 GB"}, 'such as "2G"'),
+        ({"modules": ("gcc; reboot",)}, "names of modules"),
+        ({"environment": {"A B": "1"}}, "names of variables"),
+        ({"launcher": "srun --mpi"}, "a type of srun"),
+        ({"extra": ("exclusive",)}, "one word each"),
+        ({"extra": ("--comment=a b",)}, "one word each"),
+        ({"extra": ("--output=/dev/null",)}, "does not set itself"),
+        ({"extra": ("--wrap=x",)}, "does not set itself"),
+    ],
+)
+def test_values_that_sbatch_would_not_take(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(WorldError, match=message):
+        Slurm(**wrong)
+
+
+@given(
+    st.text(),
+    st.sampled_from(["partition", "account", "qos", "constraint", "reservation", "time", "mem_per_rank"]),
+)
+def test_no_value_makes_a_line_of_its_own(text: str, name: str) -> None:
+    plain = str(Slurm(launcher="pmi2")).splitlines()
+    try:
+        script = str(Slurm(launcher="pmi2", **{name: text}))  # type: ignore[arg-type]
+    except WorldError:
+        return
+    assert len(script.split("\n")) == len(plain) + 2
+    assert sum(line.startswith("#SBATCH") for line in script.splitlines()) == 1 + sum(
+        line.startswith("#SBATCH") for line in plain
+    )
+
+
+@pytest.mark.parametrize("time", ["30", 30, "30:00", "00:30:00", "1-0", "1-12:30", "2-00:00:00", "UNLIMITED"])
+def test_times_as_slurm_writes_them(time: Any) -> None:
+    assert f"#SBATCH --time={time}\n" in str(Slurm(time=time, launcher="pmi2"))
+
+
+def test_jobs_in_words() -> None:
+    waiting = Job("7", "PENDING", "Resources", start="2026-11-27T10:00:00")
+    assert waiting.waits
+    assert str(waiting) == (
+        "job 7 is pending: it waits for nodes to become free (Resources); expected start 2026-11-27 10:00:00 (Slurm's estimate)"
+    )
+    assert str(Job("7", "PENDING", "QOSMaxCpuPerUserLimit")) == (
+        "job 7 is pending: a limit of the quality of service is reached (QOSMaxCpuPerUserLimit). "
+        "Hint: wait, ask for less, or choose another qos."
+    )
+    assert (
+        str(Job("7", "PENDING", "SomethingNew"))
+        == "job 7 is pending: Slurm says 'SomethingNew' (SomethingNew)"
+    )
+    assert str(Job("7", "RUNNING", nodes="n[1-2]")) == "job 7 is running on n[1-2]"
+    over = Job("7", "TIMEOUT", nodes="n1", exit_code="0:15")
+    assert over.over
+    assert str(over) == (
+        "Slurm job 7 has ended: its time limit was reached (TIMEOUT, exit code 0:15), on n1. Hint: ask for more time."
+    )
+    assert (
+        str(Job("7", "COMPLETED", exit_code="0:0"))
+        == "Slurm job 7 has ended: it has ended by itself (COMPLETED)"
+    )
+    assert reasons.ended("ODD").text == "Slurm says 'ODD'"
+
+
+def test_sbatchs_words_without_its_name() -> None:
+    said = "sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition"
+    assert _brief(said) == "invalid partition specified: nope; Batch job submission failed: Invalid partition"
+    assert _brief("") == "it gives no reason"

@@ -1,0 +1,337 @@
+"""Sessions on a real Slurm of several nodes: from the first word of the scheduler to the last."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import pytest
+
+import mpidist as md
+from mpidist.errors import RankDied, WorldError
+from mpidist.world.processes import marked
+from mpidist_slurm import Slurm
+from mpidist_slurm.engines import address
+
+from .conftest import running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm", "state")]
+
+DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
+TWO = Slurm(partition="debug", nodes=2, ranks_per_node=2, time="5")
+
+
+def slurm_says(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+
+
+def queue() -> list[str]:
+    """The jobs that have not ended."""
+    return slurm_says("squeue", "--noheader", "--format=%i").split()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> float:
+    """Wait; gives how long it took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < seconds
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def nothing_left(state: Path, name: str) -> None:
+    wait_for(lambda: not queue(), 10)
+    assert marked(name) == []
+    assert not any(name in file.name for file in state.iterdir())
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[str]:
+    """A job that has all nodes."""
+    script = tmp_path / "full.sh"
+    script.write_text("#!/bin/bash\nsleep 300\n")
+    job = slurm_says("sbatch", "--parsable", "--nodes=4", "--exclusive", "--output=/dev/null", str(script))
+    wait_for(lambda: slurm_says("squeue", "--noheader", f"--jobs={job}", "--format=%T") == "RUNNING")
+    yield job
+    subprocess.run(["scancel", job], check=False)
+    wait_for(lambda: job not in queue(), 20)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    for number in range(8):
+        os.link(DIMUON, tmp_path / f"d{number}.root") if DIMUON.stat().st_dev == tmp_path.stat().st_dev else (
+            shutil.copyfile(DIMUON, tmp_path / f"d{number}.root")
+        )
+    return tmp_path
+
+
+def results_of(events: Any) -> dict[str, Any]:
+    return {
+        "pt": md.hist(events.Muon.pt, bins=50),
+        "w": md.hist(events.Muon.pt, md.axis.Regular(50, 0, 100), weight=1 / (1 + events.Muon.pt)),
+        "n": md.count(events.nMuon),
+    }
+
+
+def slowly(events: Any, seconds: float) -> Any:
+    """Each rank's first chunk is done at once, the next takes `seconds`."""
+    calls: list[int] = []
+
+    def sleep(pt: Any) -> Any:
+        if ak.backend(pt) == "cpu" and len(pt):  # not while it is traced
+            calls.append(1)
+            time.sleep(seconds if len(calls) > 1 else 0.0)
+        return pt
+
+    return md.count(md.apply(sleep, events.Muon.pt, type="var * float64"))
+
+
+def test_a_session_on_several_nodes_gives_the_bits_of_one_process(state: Path, files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    expected = md.compute(results_of(events))
+    told: list[str] = []
+    with md.connect(TWO, tell=told.append) as session:
+        name = session.world.name
+        assert session.size == 4
+        (job,) = queue()
+        assert slurm_says("squeue", "--noheader", f"--jobs={job}", "--format=%j %D %C") == f"{name} 2 4"
+        run = session.run(results_of(events))
+        found = run.result()
+        assert str(run.receipt).endswith("on 4 ranks")
+        session.px.execute("from mpi4py import MPI; total = MPI.COMM_WORLD.allreduce(1)")
+        assert session.px["total"] == [4] * 4
+        folder = state / name
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert (folder / "job.sh").read_text() == str(TWO)
+    for result, value in expected.items():
+        assert found[result] == value, result
+    assert all("job " in words for words in told)
+    nothing_left(state, name)
+
+
+def test_what_slurm_refuses_is_said_in_its_own_words(state: Path) -> None:
+    for wrong, words in (
+        (Slurm(time="99:00:00"), "Requested time limit is invalid"),
+        (Slurm(nodes=9), "Node count specification invalid"),
+        (Slurm(extra=("--gres=gpu:8",)), "Invalid generic resource"),
+    ):
+        with pytest.raises(WorldError, match=f"Slurm does not take the job of . ranks: .*{words}"):
+            md.connect(wrong)
+    with pytest.raises(WorldError, match="partition 'nope' has no nodes"):
+        md.connect(Slurm(partition="nope"))
+    assert queue() == []
+    assert list(state.iterdir()) == []
+
+
+def test_a_job_that_waits_says_why_and_is_cancelled_in_time(full: str, state: Path) -> None:
+    told: list[str] = []
+    with pytest.raises(WorldError, match=r"has waited for \d s, so it was cancelled \(Slurm\(wait=4\)\)"):
+        md.connect(Slurm(partition="debug", time="1", wait=4), tell=told.append)
+    assert any("is pending: it waits for nodes to become free (Resources)" in words for words in told)
+    assert queue() == [full]
+    assert list(state.iterdir()) == []
+
+
+def test_interrupting_the_wait_cancels_the_job(full: str, state: Path) -> None:
+    code = "import mpidist as md; from mpidist_slurm import Slurm; md.connect(Slurm(partition='debug', time='1'))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as kernel:
+        wait_for(lambda: len(queue()) == 2)
+        time.sleep(1.5)
+        kernel.send_signal(signal.SIGINT)
+        out, err = kernel.communicate(timeout=30)
+    assert "job " in out
+    assert "KeyboardInterrupt" in err
+    assert queue() == [full]
+    assert list(state.iterdir()) == []
+
+
+@pytest.fixture
+def session(state: Path) -> Iterator[md.Session]:
+    with md.connect(TWO) as made:
+        yield made
+    nothing_left(state, made.world.name)
+
+
+def dies(session: md.Session, files: Path, kill: Callable[[str], object], seconds: float = 5.0) -> str:
+    """The error of a run that has shown events when `kill` is called with the job."""
+    events = md.open(f"{files}/*.root:Events")
+    (job,) = queue()
+    # The second chunk of each rank takes longer than anything that is waited for here.
+    run = session.run(slow=slowly(events, 100.0), n=md.count(events.nMuon))
+    wait_for(lambda: run.progress.events_done)
+    began = time.monotonic()
+    kill(job)
+    run.wait(60)
+    assert time.monotonic() - began < seconds
+    assert run.state == "failed"
+    assert isinstance(run.error, RankDied)
+    error = str(run.error)
+    assert 0 < run.result(partial=True).n == run.progress.events_done < 800_000
+    return error
+
+
+def test_a_cancelled_job(session: md.Session, files: Path) -> None:
+    error = dies(session, files, lambda job: slurm_says("scancel", job))
+    assert "the 4 ranks on 2 nodes of Slurm's partition debug have ended: Slurm job" in error
+    assert "it was cancelled (CANCELLED" in error
+    assert "on n[1-2]" in error
+
+
+def test_a_killed_rank(session: md.Session, files: Path) -> None:
+    error = dies(session, files, lambda _: os.kill(session.world.pids[1], signal.SIGKILL), 8.0)
+    assert "it failed (FAILED, exit code" in error
+    assert "task 1: Killed" in error
+
+
+def test_a_time_limit(session: md.Session, files: Path) -> None:
+    def expire(job: str) -> None:
+        slurm_says("scontrol", "update", f"JobId={job}", "EndTime=now+3")
+        wait_for(lambda: job not in queue(), 60)
+
+    error = dies(session, files, expire, 65.0)
+    assert "its time limit was reached (TIMEOUT" in error
+    assert "Hint: ask for more time" in error
+
+
+def test_a_node_that_fails(session: md.Session, files: Path) -> None:
+    try:
+        error = dies(
+            session,
+            files,
+            lambda _: slurm_says("scontrol", "update", "NodeName=n2", "State=DOWN", "Reason=test"),
+        )
+    finally:
+        subprocess.run(
+            ["scontrol", "update", "NodeName=n2", "State=RESUME"], check=False, capture_output=True
+        )
+        wait_for(lambda: slurm_says("sinfo", "-h", "-p", "debug", "-o", "%T %D") == "idle 4")
+    assert "a node failed (NODE_FAIL" in error
+
+
+def test_a_killed_controller(session: md.Session, files: Path) -> None:
+    controller = session.world._record.controller
+    assert controller is not None
+    error = dies(session, files, lambda _: os.kill(controller.pid, signal.SIGKILL))
+    assert "the controller of the ranks has ended" in error
+
+
+def test_a_slurm_that_does_not_answer_leaves_the_session_alone(session: md.Session, files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    slurm_says("scontrol", "shutdown", "slurmctld")
+    try:
+        wait_for(lambda: session.world._engines.trouble, 40)
+        assert session.run(n=md.count(events.nMuon)).result().n == 800_000
+    finally:
+        path = f"{os.environ['PATH']}:/usr/sbin"
+        subprocess.run(
+            [shutil.which("slurmctld", path=path) or "slurmctld"],
+            check=True,
+            env={**os.environ, "PATH": path},
+        )
+        wait_for(lambda: subprocess.run(["squeue"], capture_output=True, check=False).returncode == 0, 40)
+    wait_for(lambda: not session.world._engines.trouble, 60)
+    assert session.world.alive
+
+
+KERNEL = """
+import os, time
+import mpidist as md
+from mpidist_slurm import Slurm
+session = md.connect(Slurm(partition="debug", nodes=2, ranks_per_node=1, time="5"))
+session.px["mine"] = 7
+print("up", flush=True)
+time.sleep(300)
+"""
+
+
+def test_ranks_of_a_killed_kernel_are_adopted_or_cancelled(state: Path) -> None:
+    for adopt in (True, False):
+        with subprocess.Popen([sys.executable, "-c", KERNEL], stdout=subprocess.PIPE, text=True) as kernel:
+            assert kernel.stdout is not None
+            assert any(line == "up\n" for line in kernel.stdout)
+            kernel.kill()
+        (orphan,) = md.orphans()
+        assert "2 ranks on 2 nodes of Slurm's partition debug" in str(orphan)
+        if adopt:
+            with md.adopt(orphan) as session:
+                assert session.px["mine"] == [7, 7]
+                assert session.run(n=md.count(md.open(f"{DIMUON}:Events").nMuon)).result().n == 100_000
+        else:
+            orphan.clean()
+        nothing_left(state, orphan.name)
+
+
+def test_a_script_that_fails_is_quoted(state: Path) -> None:
+    with pytest.raises(WorldError, match=r"the ranks have ended before all 1 were registered") as caught:
+        md.connect(Slurm(prologue="echo my site is odd; exit 3"))
+    assert "it failed (FAILED, exit code 3:0)" in str(caught.value)
+    assert "my site is odd" in str(caught.value)
+    assert queue() == []
+    assert list(state.iterdir()) == []
+
+
+def test_a_wrong_way_to_start_ranks_is_found_out(state: Path) -> None:
+    with pytest.raises(WorldError, match="they are not one MPI world"):
+        md.connect(Slurm(nodes=2, launcher="none"))
+    wait_for(lambda: not queue(), 10)
+
+
+def test_mpiexec_in_the_job() -> None:
+    with md.connect(Slurm(nodes=2, ranks_per_node=2, launcher="mpiexec")) as session:
+        assert session.run(n=md.count(md.open(f"{DIMUON}:Events").nMuon)).result().n == 100_000
+
+
+def test_sixteen_ranks_on_four_nodes(files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    with md.connect(Slurm(nodes=4, ranks_per_node=4, time="5")) as session:
+        assert session.run(results_of(events)).result().w == md.compute(results_of(events)).w
+
+
+def test_slurm_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(WorldError, match="there is no sbatch on PATH"):
+        md.connect(Slurm())
+
+
+def test_nodes_with_networks_of_their_own(state: Path, files: Path) -> None:
+    """Where 127.0.0.1 of a node is not that of this machine: as on every real cluster."""
+    if os.getuid() != 0:
+        pytest.skip("network namespaces need root")
+    events = md.open(f"{files}/*.root:Events")
+    with running(2, CLUSTER_NETNS="1"):
+        assert not address().startswith("127.")
+        with md.connect(Slurm(nodes=2, ranks_per_node=2, time="5")) as session:
+            assert session.hosts == ("n1", "n1", "n2", "n2")
+            assert session.run(results_of(events)).result().w == md.compute(results_of(events)).w
+
+
+def test_two_sessions_at_once(state: Path) -> None:
+    made: list[md.Session] = []
+    threads = [
+        threading.Thread(target=lambda: made.append(md.connect(Slurm(nodes=1, ranks_per_node=2, time="5"))))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(made) == 2
+    events = md.open(f"{DIMUON}:Events")
+    assert [session.run(n=md.count(events.nMuon)).result().n for session in made] == [100_000] * 2
+    for session in made:
+        session.close()
+    assert queue() == []
