@@ -8,11 +8,13 @@ bottom to top:
 3. `job`: one job as the scheduler sees it.
 4. `flavour`: how an MPI library is started here.
 5. `description`: `Slurm`, checked when it is made; its text is the batch script.
-6. `engines`: the job of a session: submitted, watched, ended.
+6. `offers`: the partitions, and when jobs would start.
+7. `engines`: the job of a session: submitted, watched, ended.
 """
 
 from __future__ import annotations
 
 from .description import Slurm
+from .offers import Estimates, Partition, Partitions, Start, estimate, partitions
 
-__all__ = ["Slurm"]
+__all__ = ["Estimates", "Partition", "Partitions", "Slurm", "Start", "estimate", "partitions"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["SlurmRefused", "SlurmUnavailable", "call"]
 
 SECONDS = 30.0
+PREFIX = re.compile(r"^(sbatch|squeue|srun|allocation failure)\b:? *(error)?:? *")
 
 
 class SlurmUnavailable(WorldError):
@@ -27,11 +29,21 @@ class SlurmRefused(WorldError):
         super().__init__(message)
         self.said = said
 
+    @property
+    def brief(self) -> str:
+        """Its words in one line, without the program's name in front of each."""
+        lines = [PREFIX.sub("", line).strip() for line in self.said.splitlines()]
+        return "; ".join(line for line in lines if line) or "it gives no reason"
+
 
 def call(
-    command: Sequence[str], *, environment: Mapping[str, str] | None = None, seconds: float = SECONDS
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = SECONDS,
+    errors_too: bool = False,
 ) -> str:
-    """What one of Slurm's programs prints.
+    """What one of Slurm's programs prints; with `errors_too` also what it prints as errors.
 
     Raises SlurmUnavailable if it is not on PATH or does not answer in time, SlurmRefused if it fails.
     """
@@ -57,4 +69,4 @@ def call(
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
         raise SlurmRefused(f"{command[0]} failed ({done.returncode}): {said}", said)
-    return done.stdout
+    return done.stdout + done.stderr if errors_too else done.stdout

@@ -169,10 +169,13 @@ class Slurm:
         return "\n".join(lines) + "\n"
 
     def check(self) -> None:
-        """Raise WorldError if Slurm is not here, or the way to start ranks cannot be found out."""
+        """Raise WorldError if Slurm is not here, has no such partition, or the way to start ranks cannot be found out."""
         from .commands import call
+        from .offers import check_partition
 
         call(["sbatch", "--version"])
+        if self.partition is not None and "," not in self.partition:
+            check_partition(self.partition)
         str(self)
 
     def cluster(self, name: str, folder: Path, log: logging.Logger) -> Any:

@@ -68,7 +68,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         try:
             said = await asyncio.to_thread(self._submit)
         except SlurmRefused as error:
-            raise WorldError(f"Slurm does not take the job of {n} ranks: {_brief(error.said)}") from error
+            raise WorldError(f"Slurm does not take the job of {n} ranks: {error.brief}") from error
         self.job_id = said.strip().split(";")[0]
         self._submitted = time.monotonic()
         self.notify_start(self.job_id)
@@ -204,7 +204,7 @@ def address(partition: str | None = None) -> str:
     only = [f"--partition={partition}"] if partition else []
     nodes = call(["sinfo", "--noheader", "--Node", *only, "--format=%o"]).split()
     if not nodes:
-        raise WorldError(f"Slurm's partition {partition!r} has no nodes. Hint: `sinfo` lists the partitions.")
+        raise WorldError(f"Slurm's partition {partition!r} has no nodes")
     for node in dict.fromkeys(nodes[:20]):
         try:
             family, kind, _, _, there = socket.getaddrinfo(node, 9, type=socket.SOCK_DGRAM)[0]
@@ -214,9 +214,3 @@ def address(partition: str | None = None) -> str:
         except OSError:
             continue
     raise WorldError(f"no route from here to Slurm's nodes ({', '.join(nodes[:3])}, ...)")
-
-
-def _brief(said: str) -> str:
-    """sbatch's words without its name in front of each line."""
-    lines = [line.removeprefix("sbatch: error: ").removeprefix("sbatch: ") for line in said.splitlines()]
-    return "; ".join(line for line in lines if line.strip()) or "it gives no reason"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mpidist.errors import WorldError
 from mpidist_slurm import Slurm, reasons
-from mpidist_slurm.engines import _brief
+from mpidist_slurm.commands import SlurmRefused
 from mpidist_slurm.job import Job
 
 
@@ -155,5 +155,10 @@ def test_jobs_in_words() -> None:
 
 def test_sbatchs_words_without_its_name() -> None:
     said = "sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition"
-    assert _brief(said) == "invalid partition specified: nope; Batch job submission failed: Invalid partition"
-    assert _brief("") == "it gives no reason"
+    assert SlurmRefused("", said).brief == (
+        "invalid partition specified: nope; Batch job submission failed: Invalid partition"
+    )
+    assert SlurmRefused("", "").brief == "it gives no reason"
+    assert SlurmRefused("", "allocation failure: Requested node configuration is not available").brief == (
+        "Requested node configuration is not available"
+    )

@@ -18,7 +18,7 @@ import pytest
 import mpidist as md
 from mpidist.errors import RankDied, WorldError
 from mpidist.world.processes import marked
-from mpidist_slurm import Slurm
+from mpidist_slurm import Slurm, estimate, partitions
 from mpidist_slurm.engines import address
 
 from .conftest import running
@@ -129,10 +129,31 @@ def test_what_slurm_refuses_is_said_in_its_own_words(state: Path) -> None:
     ):
         with pytest.raises(WorldError, match=f"Slurm does not take the job of . ranks: .*{words}"):
             md.connect(wrong)
-    with pytest.raises(WorldError, match="partition 'nope' has no nodes"):
-        md.connect(Slurm(partition="nope"))
+    with pytest.raises(WorldError, match=r"Slurm has no partition 'debgu' here. Hint: did you mean debug\?"):
+        md.connect(Slurm(partition="debgu"))
     assert queue() == []
     assert list(state.iterdir()) == []
+
+
+def test_partitions_and_expected_starts(full: str) -> None:
+    debug, regular = partitions()
+    assert (debug.name, debug.default, debug.up, debug.longest_time) == ("debug", True, True, "5:00")
+    assert (regular.name, regular.longest_time, regular.processors) == ("regular", "1:00:00", "4")
+    assert (debug.idle, debug.allocated, debug.other, debug.nodes) == (0, 4, 0, 4)
+    assert str(partitions()).splitlines()[1].split() == [
+        "debug", "(default)", "0", "of", "4", "4", "0", "5:00", "4", debug.megabytes,
+    ]  # fmt: skip
+    jobs = queue()
+    found = estimate(Slurm(partition="debug"), nodes=(1, 4, 9), time=("1", "4"))
+    assert queue() == jobs
+    assert [(each.nodes, each.time) for each in found] == [(n, t) for n in (1, 4, 9) for t in ("1", "4")]
+    for each in found[:4]:
+        assert each.start.startswith("20")
+        assert each.where.startswith("n")
+    assert all(each.refused and not each.start for each in found[4:])
+    assert "expected start (an estimate)" in str(found)
+    with pytest.raises(ValueError, match="at most 16"):
+        estimate(Slurm(), nodes=range(1, 18))
 
 
 def test_a_job_that_waits_says_why_and_is_cancelled_in_time(full: str, state: Path) -> None:
