@@ -7,6 +7,7 @@ kernel ends in an orderly way, and what a killed kernel leaves is found by the n
 from __future__ import annotations
 
 import sys
+import time
 import warnings
 from typing import TYPE_CHECKING, Any, Self
 
@@ -91,7 +92,12 @@ class Session:
         state = "ready" if self.world.alive else "ended"
         hosts = sorted(set(self.hosts))
         where = hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
-        return f"<Session: {self.size} MPI ranks on {where}, {state}>"
+        left = (
+            ""
+            if self.world.ends is None
+            else f", {max(self.world.ends - time.time(), 0.0) / 60:.0f} min left"
+        )
+        return f"<Session: {self.size} MPI ranks on {where}, {state}{left}>"
 
 
 def connect(launcher: Launcher | None = None, *, tell: Callable[[str], None] | None = None) -> Session:

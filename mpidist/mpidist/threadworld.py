@@ -26,6 +26,7 @@ class ThreadWorld:
     def __init__(self, size: int = 1, *, inline: bool = False) -> None:
         self.size = size
         self.hosts = (platform.node(),) * size
+        self.ends: float | None = None
         self.inline = inline and size == 1
         self._asked: dict[str, frozenset[str]] = {}
         self._kept: dict[str, list[dict[str, Any]]] = {}

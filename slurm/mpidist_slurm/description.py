@@ -43,7 +43,8 @@ class Slurm:
     other options. `modules` are loaded, then the lines of `prologue` run, before the ranks start; `environment` are
     more variables for them. `launcher`: a type of ``srun --mpi=``, or "mpiexec"; "auto" asks Slurm and the MPI library.
     `extra`: more options of sbatch, such as "--exclusive". `wait`: seconds that the job may wait for its nodes, None for ever.
-    `timeout`: seconds from its begin until the ranks are up.
+    `lease`: seconds for which the job outlives a kernel that was killed, so that another may adopt its ranks.
+    `timeout`: seconds from the job's begin until the ranks are up.
 
     Raises WorldError for values that sbatch would not take.
     """
@@ -64,6 +65,7 @@ class Slurm:
     launcher: str = "auto"
     extra: tuple[str, ...] = ()
     wait: float | None = None
+    lease: float = 600.0
     timeout: float = 120.0
 
     def __post_init__(self) -> None:

@@ -41,6 +41,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
     job_id = Unicode().tag(to_dict=True)
     output_file = Unicode().tag(to_dict=True)
     patience = Float(allow_none=True, default_value=None).tag(config=True)
+    lease = Float(600.0).tag(config=True, to_dict=True)
     more_environment = Dict().tag(config=True)
     last_words_seconds = 4.0
     """How long the job may take to end after a rank was lost, and Slurm to say how."""
@@ -137,6 +138,14 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
             )
         return words
 
+    @property
+    def ends(self) -> float | None:
+        """When the job's time is over, in seconds since the epoch; None if it does not run or has no limit."""
+        job = self.job
+        if job is None or job.waits or job.over or not job.end:
+            return None
+        return time.mktime(time.strptime(job.end, "%Y-%m-%dT%H:%M:%S"))
+
     def how_ended(self) -> str | None:
         """What Slurm says of the end of the job; None while it runs."""
         return str(self.job) if self.job is not None and self.job.over else None
@@ -174,6 +183,7 @@ def cluster(slurm: Slurm, name: str, folder: Path, log: logging.Logger) -> Any:
     config = Config()
     config.SlurmEngines.script = str(slurm)
     config.SlurmEngines.patience = slurm.wait
+    config.SlurmEngines.lease = slurm.lease
     config.SlurmEngines.more_environment = {**rank_environment(folder), "MPIDIST_END_AT_ONCE": "1"}
     config.Controller.stop_seconds_until_kill = STOP_SECONDS
     config.Controller.environment = {"IPYTHONDIR": str(folder)}

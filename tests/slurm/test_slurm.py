@@ -218,6 +218,33 @@ def test_a_killed_rank(session: md.Session, files: Path) -> None:
     assert "task 1: Killed" in error
 
 
+def test_runs_are_stopped_before_the_time_is_over(
+    session: md.Session, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(300):
+        (tmp_path / f"d{number}.root").symlink_to(DIMUON)
+
+    def nap(pt: ak.Array) -> ak.Array:
+        if ak.backend(pt) == "cpu" and len(pt):
+            time.sleep(1.0)
+        return pt
+
+    (job,) = queue()
+    assert session.world.ends is not None
+    assert 200 < session.world.ends - time.time() < 301
+    assert repr(session).endswith(" min left>")
+    events = md.open(f"{tmp_path}/*.root:Events")
+    run = session.run(n=md.count(md.apply(nap, events.nMuon)))
+    slurm_says("scontrol", "update", f"JobId={job}", "EndTime=now+35")
+    run.wait(60)
+    assert run.state == "stopped"
+    assert job in queue()
+    assert 0 < run.result(partial=True).n == run.progress.events_done < 30_000_000
+    said = [record.getMessage() for record in caplog.records if record.name == "mpidist"]
+    assert any("the ranks will be ended in 3" in words for words in said)
+    assert said[-1].endswith("runs are stopped before that, and keep what they have")
+
+
 def test_a_time_limit(session: md.Session, files: Path) -> None:
     def expire(job: str) -> None:
         slurm_says("scontrol", "update", f"JobId={job}", "EndTime=now+3")
@@ -294,6 +321,31 @@ def test_ranks_of_a_killed_kernel_are_adopted_or_cancelled(state: Path) -> None:
         else:
             orphan.clean()
         nothing_left(state, orphan.name)
+
+
+def test_a_lease_ends_the_job_of_a_killed_kernel(state: Path) -> None:
+    code = KERNEL.replace('time="5"', 'time="5", lease=4.0')
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as kernel:
+        assert kernel.stdout is not None
+        assert any(line == "up\n" for line in kernel.stdout)
+        time.sleep(6)
+        assert len(queue()) == 1  # as long as it lives
+        kernel.kill()
+    (orphan,) = md.orphans()
+    waited = wait_for(lambda: not queue(), 30)
+    assert waited > 2
+    wait_for(lambda: list(state.iterdir()) == [], 10)
+    assert marked(orphan.name) == []
+
+
+def test_a_lease_ends_a_job_whose_controller_was_killed(state: Path) -> None:
+    session = md.connect(Slurm(nodes=2, time="5", lease=4.0))
+    controller = session.world._record.controller
+    assert controller is not None
+    os.kill(controller.pid, signal.SIGKILL)
+    wait_for(lambda: not queue(), 30)
+    session.close()
+    nothing_left(state, session.world.name)
 
 
 def test_a_script_that_fails_is_quoted(state: Path) -> None:

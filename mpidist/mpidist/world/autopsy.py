@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpidist.world.processes import ProcessId
 
-__all__ = ["ending", "output", "running", "told"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["all_said", "cause", "ending", "output", "running", "told"]
 
 NOISE = (
     "[KernelNanny",
@@ -55,3 +58,31 @@ def ending(launcher: Any) -> str:
         return f"mpiexec: exit code {found[1]}"
     code = (getattr(launcher, "stop_data", None) or {}).get("exit_code")
     return "exit code unknown" if code is None else f"mpiexec: exit code {code}"
+
+
+def all_said(engines: Any, controller: Any, lost: Sequence[int]) -> bool:
+    """Whether waiting would tell nothing more about the end of the ranks; `lost` are those that are known to be gone."""
+    if told(engines) or not running(controller):
+        return True
+    return not running(engines) and bool(lost)
+
+
+def cause(engines: Any, controller: Any, ranks: str, first: str) -> str:
+    """What has happened to the ranks ("2 on this machine"), in words; `first` is the one that was lost first, if known."""
+    how = ending(engines)
+    words = told(engines) if running(controller) else None
+    if words is not None:
+        text = f"the {ranks.replace(' on ', ' ranks on ', 1)} have ended: {words}"
+    else:
+        what = f"a rank of {ranks} has ended"
+        if not running(controller):
+            what = "the controller of the ranks has ended"
+        elif first:
+            what += f", probably {first}"
+        text = f"{what}, and with it the others ({how})."
+    if "Hint:" not in text:
+        text += " Hint: md.connect() starts new ranks."
+    if "signal 9" in how:
+        text += " Signal 9 can mean that the memory was used up."
+    said = output(engines)
+    return f"{text}\nLast lines of the ranks' output:\n{said}" if said else text

@@ -71,7 +71,9 @@ class Launcher(Protocol):
         besides what ipyparallel asks for, what a batch system can tell:
 
         - ``waiting()``: why the ranks cannot be up yet, in words (None: they should be coming, and `timeout` counts);
+        - ``ends``: when the ranks will be ended at the latest (seconds since the epoch; None: nobody knows);
         - ``how_ended()``: how they ended, in words (None: they have not);
+        - ``lease``: seconds for which ranks may outlive their kernel (None: for ever); then `keeper` ends them;
         - ``cancel_command``: what ends them when their kernel is lost, as a list of arguments;
         - ``last_words_seconds``: how long it may take until `how_ended` knows.
         """

@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
@@ -25,12 +26,13 @@ from typing import TYPE_CHECKING, Any, Self
 import platformdirs
 
 from mpidist.errors import WorldError
-from mpidist.world.processes import ProcessId, end, machine, marked
+from mpidist.world import keeper
+from mpidist.world.processes import MARK, ProcessId, end, machine, marked
 
 if TYPE_CHECKING:
     from mpidist.world.world import World
 
-__all__ = ["Orphan", "Record", "orphans", "state_folder"]
+__all__ = ["Orphan", "Record", "orphans", "start_keeper", "state_folder"]
 
 
 def state_folder() -> Path:
@@ -201,3 +203,18 @@ def _booted_since(record: Record, here: str) -> bool:
 def _files(name: str = "mpidist-*") -> list[Path]:
     # A claim under way renames x.json to x.json.<pid>.
     return sorted(state_folder().glob(f"{name}.json*"))
+
+
+def start_keeper(record: Record, lease: float) -> subprocess.Popen[bytes] | None:
+    """Start the process that ends the ranks `lease` seconds after their kernel; None if it runs (for an adopted world)."""
+    if any("keeper.py" in " ".join(each.cmdline()) for each in marked(record.name)):
+        return None
+    return subprocess.Popen(
+        [sys.executable, "-S", keeper.__file__, str(record.file), record.name, str(lease)],
+        env={**os.environ, MARK: record.name},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+    )

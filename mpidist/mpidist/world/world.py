@@ -21,14 +21,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from mpidist.errors import RankDied, WorldError
 from mpidist.spmd import engine
 from mpidist.world import versions
-from mpidist.world.autopsy import ending, output, running, told
+from mpidist.world.autopsy import all_said, cause, ending, output, running
 from mpidist.world.coroutines import Loop
+from mpidist.world.countdown import Countdown
 from mpidist.world.flight import Flight
 from mpidist.world.launcher import STOP_SECONDS
 from mpidist.world.processes import ProcessId, end
-from mpidist.world.registry import Record
+from mpidist.world.registry import Record, start_keeper
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
 
     from mpidist.world.launcher import Launcher
@@ -59,6 +61,7 @@ class World:
         self._closed = False
         self._lost: list[int] = []
         self._watching = threading.Event()
+        self._keeper: subprocess.Popen[bytes] | None = None
         self.client: Any = None
         self.size = record.size
         self.hosts: tuple[str, ...] = ()
@@ -207,6 +210,8 @@ class World:
         self.mpi = found[0]["mpi"]
         self._number = max(each["number"] for each in found)
         self._save()
+        lease: float | None = getattr(self._engines, "lease", None)
+        self._keeper = None if lease is None else start_keeper(self._record, lease)
         self.client._registration_callbacks.append(self._notice)
         threading.Thread(target=self._watch, name=f"{self._record.name} watch", daemon=True).start()
 
@@ -299,9 +304,21 @@ class World:
 
     # ------------------------------------------------------------------ death
 
+    @property
+    def ends(self) -> float | None:
+        """When the ranks will be ended at the latest, in seconds since the epoch; None if nobody knows."""
+        found: float | None = getattr(self._engines, "ends", None)
+        return found
+
     def _watch(self) -> None:
         """Notice within a fraction of a second that a process has ended."""
+        countdown = Countdown(self.place)
         while not self._watching.wait(WATCH_SECONDS):
+            if self.ends is not None and countdown.at(self.ends - time.time()):
+                with self._lock:
+                    numbers = list(self._flights)
+                for number in numbers:
+                    self._tell(number, "stop")
             up = running(self._engines) and running(self._cluster.controller)
             if not up or len(self.client.ids) < self.size:
                 self._verdict()
@@ -323,33 +340,17 @@ class World:
         return self._death
 
     def _autopsy(self) -> str:
-        """What has happened, in words; waits a little for mpiexec's."""
+        """What has happened, in words; waits a little for those who know more."""
+        controller = self._cluster.controller
         deadline = time.monotonic() + getattr(self._engines, "last_words_seconds", LAST_WORDS_SECONDS)
-        while not self._all_said() and time.monotonic() < deadline:
+        while not all_said(self._engines, controller, self._lost) and time.monotonic() < deadline:
             time.sleep(0.05)
-        if running(self._cluster.controller) and (words := told(self._engines)):
-            said = output(self._engines)
-            text = f"the {self.size} ranks on {self.place} have ended: {words}"
-            text += "" if "Hint:" in words else " Hint: md.connect() starts new ranks."
-            return f"{text}\nLast lines of the ranks' output:\n{said}" if said else text
-        what = f"a rank of {self.size} on {self.place} has ended"
-        if not running(self._cluster.controller):
-            what = "the controller of the ranks has ended"
-        elif self._lost:
+        first = ""
+        if self._lost:
             # MPI ends the others within some ms, and mpiexec names the first in its own list.
             rank = self._lost[0]
-            what += f", probably rank {rank} (process {self.pids[rank]} on {self.hosts[rank]})"
-        how = ending(self._engines)
-        memory = " Signal 9 can mean that the memory was used up." if "signal 9" in how else ""
-        text = f"{what}, and with it the others ({how}). Hint: md.connect() starts new ranks.{memory}"
-        said = output(self._engines)
-        return f"{text}\nLast lines of the ranks' output:\n{said}" if said else text
-
-    def _all_said(self) -> bool:
-        """Whether waiting would tell nothing more about the end of the ranks."""
-        if told(self._engines) or not running(self._cluster.controller):
-            return True
-        return not running(self._engines) and bool(self._lost)
+            first = f"rank {rank} (process {self.pids[rank]} on {self.hosts[rank]})"
+        return cause(self._engines, controller, f"{self.size} on {self.place}", first)
 
     def _notice(self, event: dict[str, Any]) -> None:
         """An engine has registered or unregistered; in ipyparallel's IO thread."""
@@ -380,6 +381,9 @@ class World:
             grace = 0 if flights or self._death is not None else STOP_SECONDS
             self._stop(grace)
             self._loop.stop()
+        if self._keeper is not None:
+            self._keeper.kill()
+            self._keeper.wait()
         self._record.remove()
         atexit.unregister(self.close)
 

@@ -1,0 +1,94 @@
+"""A small process beside a session, which ends its ranks when the kernel is gone and nobody comes back for them.
+
+    python keeper.py RECORD NAME SECONDS
+
+A kernel that is killed cannot cancel its job, and neither a dead controller nor a dead kernel is noticed on the nodes. The keeper
+looks at the record of the world (see `registry`) every few seconds: whether its kernel and its controller still run. When one
+of them has been gone for SECONDS, it runs the record's command and ends what is left of the world on this machine. A kernel that
+adopts the ranks writes itself into the record, and all is well again. When the record is gone the session was closed.
+
+It is run as a file and imports nothing but the standard library: it may live for days on a login node.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+LOOK_SECONDS = 5.0
+MISSES = 3
+"""How often the record may be missing: an adoption renames it for a moment."""
+MARK = "IPP_CLUSTER_ID"
+
+
+def alive(process: dict[str, float] | None) -> bool:
+    """Whether this very process (pid, time of start in clock ticks) runs and is no zombie."""
+    if process is None:
+        return True  # not known yet
+    try:
+        fields = Path(f"/proc/{process['pid']}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return False
+    return fields[0] != "Z" and float(fields[19]) == process["started"]
+
+
+def marked(name: str) -> list[int]:
+    """The processes of this user that belong to the world, but not this one."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if f"{MARK}={name}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
+
+
+def clean(record: Path, name: str, cancel: list[str]) -> None:
+    """End the ranks, whatever is left of the world here, and its files."""
+    if cancel:
+        with contextlib.suppress(OSError, subprocess.SubprocessError):
+            subprocess.run(cancel, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    for _ in range(50):
+        left = marked(name)
+        if not left:
+            break
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+    shutil.rmtree(record.parent / name, ignore_errors=True)
+    record.unlink(missing_ok=True)
+
+
+def keep(record: Path, name: str, seconds: float) -> None:
+    """Look until the session is closed, or its ranks had to be ended."""
+    pause = min(LOOK_SECONDS, seconds / 4)
+    missing = 0
+    gone_since: float | None = None
+    while missing < MISSES:
+        time.sleep(pause)
+        try:
+            found = json.loads(record.read_text())
+        except (OSError, ValueError):
+            missing += 1
+            continue
+        missing = 0
+        if alive(found["kernel"]) and alive(found["controller"]):
+            gone_since = None
+            continue
+        gone_since = gone_since or time.monotonic()
+        if time.monotonic() - gone_since >= seconds:
+            clean(record, name, found["cancel"])
+            return
+
+
+if __name__ == "__main__":
+    keep(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
