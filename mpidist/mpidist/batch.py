@@ -13,6 +13,7 @@ from .session import connect
 from .terminal import watch
 from .threadworld import ThreadWorld
 from .world import Local
+from .writing import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,8 @@ INCOMPLETE, NO_RANKS = 1, 3
 
 def execute(namespace: Mapping[str, Any], *, ranks: int | None, out: Path | None, console: Console) -> int:
     """Run `namespace["results"]`, show it, save it, call `finish`; returns the exit code."""
+    if out is not None:
+        check_writable(out)  # not when everything has been computed
     results = namespace["results"]
     finish = namespace.get("finish")
     if ranks == 0:

@@ -220,7 +220,7 @@ class Run:
                 self._world.control(self.id, "pause")
 
     def resume(self) -> None:
-        """Go on with a paused run, from its ranks' own state."""
+        """Go on with a paused run, from its ranks' own state; no effect on any other (`retry` goes on with a stopped one)."""
         with self._lock:
             if self._state == "paused":
                 self._launch(Resume())
@@ -232,7 +232,8 @@ class Run:
         """
         with self._lock:
             if self._state not in ENDED:
-                msg = f"the run is {self._state}. Hint: run.wait() or run.stop() first."
+                hint = "run.resume() goes on" if self._state == "paused" else "run.wait() or run.stop() first"
+                msg = f"the run is {self._state}. Hint: {hint}."
                 raise WorldError(msg)
             if world is not None:
                 self._world = cast("WorldPort", getattr(world, "world", world))

@@ -13,7 +13,7 @@ from .errors import DatasetError
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["write_whole"]
+__all__ = ["check_writable", "write_whole"]
 
 
 def write_whole(path: str | PathLike[str], data: bytes) -> None:
@@ -44,9 +44,24 @@ def write_whole(path: str | PathLike[str], data: bytes) -> None:
         raise
     except OSError as error:
         msg = (
-            f"cannot write {path}: {error.strerror or error}. Hint: nothing was changed there; "
-            "choose another place, the results are still in memory."
+            f"cannot write {path}: {error.strerror or error}. "
+            "Hint: nothing was changed there; save to another place, or make room."
         )
+        raise DatasetError(msg) from error
+
+
+def check_writable(path: str | PathLike[str]) -> None:
+    """Raise DatasetError if a file could not be written there now; makes missing folders, and leaves nothing else."""
+    target = Path(path)
+    if target.exists() and not target.is_file():
+        msg = f"cannot write {path}: it is no ordinary file. Hint: give the name of a file, new or to be replaced."
+        raise DatasetError(msg)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror or error}. Hint: choose another place."
         raise DatasetError(msg) from error
 
 

@@ -23,7 +23,7 @@ __all__ = ["Slurm"]
 # What sbatch takes as a value: no blanks, no quotes, no newline (a line of its own could be another #SBATCH).
 WORD = re.compile(r"[A-Za-z0-9_\[(][A-Za-z0-9_.:,@%+&|*()\[\]/=-]*")
 TIME = re.compile(r"\d+|\d+:\d\d|\d+:\d\d:\d\d|\d+-\d+(:\d\d){0,2}|UNLIMITED")
-MEMORY = re.compile(r"(\d+)([KMGT]?)")
+MEMORY = re.compile(r"(\d+)([KMGT])")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 EXTRA = re.compile(r"--[a-z][a-z0-9-]*(=[^\s'\"]+)?")
 MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/-]*")
@@ -31,7 +31,7 @@ OURS = frozenset(
     ("nodes", "ntasks", "ntasks-per-node", "cpus-per-task", "time", "partition", "account", "qos", "mem-per-cpu", "mem",
      "constraint", "reservation", "no-requeue", "requeue", "output", "error", "job-name", "chdir", "array", "wrap", "export")
 )  # fmt: skip
-KILOBYTES = {"K": 1, "": 1024, "M": 1024, "G": 1024**2, "T": 1024**3}
+KILOBYTES = {"K": 1, "M": 1024, "G": 1024**2, "T": 1024**3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Slurm:
     extra: tuple[str, ...] = ()
     wait: float | None = None
     lease: float = 600.0
-    timeout: float = 120.0
+    timeout: float = 90.0
 
     def __post_init__(self) -> None:
         for name in ("nodes", "ranks_per_node", "cpus_per_rank"):
@@ -85,6 +85,14 @@ class Slurm:
             )
         if self.mem_per_rank is not None and not MEMORY.fullmatch(str(self.mem_per_rank)):
             raise _wrong("mem_per_rank", self.mem_per_rank, 'such as "2G" (units K, M, G, T)')
+        tuples: tuple[object, ...] = (self.modules, self.extra)
+        if any(isinstance(each, str) for each in tuples):
+            raise WorldError(
+                'Slurm(modules=..., extra=...): tuples are needed, such as modules=("gcc/13.2",).'
+            )
+        prologue: object = self.prologue
+        if not isinstance(prologue, str):
+            raise _wrong("prologue", self.prologue, "lines of shell as one text")
         for module in self.modules:
             if not MODULE.fullmatch(module):
                 raise _wrong("modules", module, "names of modules, such as gcc/13.2")
@@ -158,6 +166,7 @@ class Slurm:
             f"#SBATCH --{name}={value}" if value else f"#SBATCH --{name}"
             for name, value in self.options().items()
         ]
+        lines.append("set -e")  # what cannot be loaded or run ends the job, with its words
         lines += [f"module load {module}" for module in self.modules]
         if self.prologue:
             lines.append(self.prologue.rstrip("\n"))

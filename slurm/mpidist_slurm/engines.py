@@ -43,6 +43,10 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
     patience = Float(allow_none=True, default_value=None).tag(config=True)
     lease = Float(600.0).tag(config=True, to_dict=True)
     more_environment = Dict().tag(config=True)
+    advice = (
+        ' Hint: if the output speaks of PMI or MPI_Init, Slurm(launcher="mpiexec") (or another type of srun --mpi=) starts '
+        "ranks in another way; else look at modules and prologue."
+    )
     last_words_seconds = 4.0
     """How long the job may take to end after a rank was lost, and Slurm to say how."""
 
@@ -69,7 +73,10 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         try:
             said = await asyncio.to_thread(self._submit)
         except SlurmRefused as error:
-            raise WorldError(f"Slurm does not take the job of {n} ranks: {error.brief}") from error
+            raise WorldError(
+                f"Slurm does not take the job of {n} ranks: {error.brief}. "
+                "Hint: mpidist_slurm.partitions() lists what each partition allows."
+            ) from error
         self.job_id = said.strip().split(";")[0]
         self._submitted = time.monotonic()
         self.notify_start(self.job_id)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mpidist.errors import DatasetError
-from mpidist.writing import write_whole
+from mpidist.writing import check_writable, write_whole
 
 
 def test_new_files_and_folders(tmp_path: Path) -> None:
@@ -46,6 +46,12 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     with pytest.raises(DatasetError, match=r"cannot write .*/x/y"):
         write_whole(tmp_path / "x" / "y", b"")
+    with pytest.raises(DatasetError, match=r"cannot write .*/x/y"):
+        check_writable(tmp_path / "x" / "y")
+    with pytest.raises(DatasetError, match="no ordinary file"):
+        check_writable(tmp_path)
+    check_writable(tmp_path / "new" / "z")
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 FULL = """

@@ -52,6 +52,7 @@ def test_the_text_is_the_batch_script() -> None:
 #SBATCH --no-requeue
 #SBATCH --exclusive
 #SBATCH --gres=gpu:1
+set -e
 module load gcc/13.2
 module load mpich/4.2.1+ucx
 ulimit -n 4096
@@ -73,6 +74,7 @@ def test_mpiexec_inside_the_job() -> None:
         "#SBATCH --ntasks-per-node=3",
         "#SBATCH --cpus-per-task=1",
         "#SBATCH --no-requeue",
+        "set -e",
     ]
 
 
@@ -91,6 +93,10 @@ def test_mpiexec_inside_the_job() -> None:
         ({"time": "half an hour"}, 'such as "30"'),
         ({"time": "1:2:3:4"}, 'such as "30"'),
         ({"mem_per_rank": "2 GB"}, 'such as "2G"'),
+        ({"mem_per_rank": "2"}, 'such as "2G"'),
+        ({"modules": "gcc"}, "tuples are needed"),
+        ({"extra": "--exclusive"}, "tuples are needed"),
+        ({"prologue": ("source x",)}, "lines of shell as one text"),
         ({"modules": ("gcc; reboot",)}, "names of modules"),
         ({"environment": {"A B": "1"}}, "names of variables"),
         ({"launcher": "srun --mpi"}, "a type of srun"),

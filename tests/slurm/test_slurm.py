@@ -117,7 +117,8 @@ def test_a_session_on_several_nodes_gives_the_bits_of_one_process(state: Path, f
         assert (folder / "job.sh").read_text() == str(TWO)
     for result, value in expected.items():
         assert found[result] == value, result
-    assert all("job " in words for words in told)
+    assert told[-1] == "the ranks are starting on 2 nodes of Slurm's partition debug"
+    assert all("job " in words for words in told[:-1])
     nothing_left(state, name)
 
 
@@ -353,6 +354,10 @@ def test_a_script_that_fails_is_quoted(state: Path) -> None:
         md.connect(Slurm(prologue="echo my site is odd; exit 3"))
     assert "it failed (FAILED, exit code 3:0)" in str(caught.value)
     assert "my site is odd" in str(caught.value)
+    assert "Hint: if the output speaks of PMI" in str(caught.value)
+    for wrong in (Slurm(modules=("no/such",)), Slurm(prologue="source /nowhere/setup.sh")):
+        with pytest.raises(WorldError, match="it failed"):
+            md.connect(wrong)
     assert queue() == []
     assert list(state.iterdir()) == []
 

@@ -106,7 +106,10 @@ def _expand_one(name: str | os.PathLike[str], tree: str | None, base: Path | Non
         found = [path]
     elif _WILD.search(str(path)):
         matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
-        found = sorted(match for match in matches if match.is_file())
+        # A link that leads nowhere was meant too: its file is missing.
+        found = sorted(
+            match for match in matches if match.is_file() or (match.is_symlink() and not match.exists())
+        )
         if not found:
             raise DatasetError(f"no file matches {str(path)!r}. {_nearby(path)}")
     else:

@@ -81,7 +81,7 @@ def cause(engines: Any, controller: Any, ranks: str, first: str) -> str:
             what += f", probably {first}"
         text = f"{what}, and with it the others ({how})."
     if "Hint:" not in text:
-        text += " Hint: md.connect() starts new ranks."
+        text += " Hint: md.connect() starts new ranks; run.retry(session) does the rest there."
     if "signal 9" in how:
         text += " Signal 9 can mean that the memory was used up."
     said = output(engines)

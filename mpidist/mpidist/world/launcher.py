@@ -75,6 +75,7 @@ class Launcher(Protocol):
         - ``how_ended()``: how they ended, in words (None: they have not);
         - ``lease``: seconds for which ranks may outlive their kernel (None: for ever); then `keeper` ends them;
         - ``cancel_command``: what ends them when their kernel is lost, as a list of arguments;
+        - ``advice``: what to try when the ranks do not come up;
         - ``last_words_seconds``: how long it may take until `how_ended` knows.
         """
 

@@ -162,8 +162,9 @@ class World:
             before, words = words, waiting()
             if words is not None:
                 deadline = time.monotonic() + timeout
-                if tell is not None and words != before:
-                    tell(words)
+            told_now = words or f"the ranks are starting on {self.place}"
+            if tell is not None and words != before:
+                tell(told_now)
             if not running(self._engines):
                 raise self._not_up(
                     f"the ranks have ended before all {self.size} were registered ({ending(self._engines)})",
@@ -423,7 +424,7 @@ class World:
 
     def _not_up(self, what: str, launcher: Any) -> WorldError:
         said = output(launcher)
-        text = f"no {self.size} ranks on {self.place}: {what}."
+        text = f"no {self.size} ranks on {self.place}: {what}.{getattr(self._engines, 'advice', '')}"
         return WorldError(f"{text}\nLast lines of the output:\n{said}" if said else text)
 
 

@@ -86,3 +86,10 @@ def test_two_trees_for_one_name(files: Path) -> None:
 def test_a_number_is_no_name() -> None:
     with pytest.raises(TypeError, match="not int"):
         expand([3])  # type: ignore[list-item]
+
+
+def test_a_link_that_leads_nowhere_is_a_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "a.root").touch()
+    (tmp_path / "b.root").symlink_to("/nowhere/gone.root")
+    (tmp_path / "c.root").mkdir()
+    assert [Path(target.path).name for target in expand(f"{tmp_path}/*.root")] == ["a.root", "b.root"]
