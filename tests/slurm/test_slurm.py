@@ -247,13 +247,13 @@ def test_runs_are_stopped_before_the_time_is_over(
 
 
 def test_a_time_limit(session: md.Session, files: Path) -> None:
-    def expire(job: str) -> None:
-        slurm_says("scontrol", "update", f"JobId={job}", "EndTime=now+3")
-        wait_for(lambda: job not in queue(), 60)
-
-    error = dies(session, files, expire, 65.0)
-    assert "its time limit was reached (TIMEOUT" in error
-    assert "Hint: ask for more time" in error
+    (job,) = queue()
+    slurm_says("scontrol", "update", f"JobId={job}", "EndTime=now+3")
+    wait_for(lambda: not session.world.alive, 90)
+    with pytest.raises(RankDied) as caught:
+        session.run(n=md.count(md.open(f"{files}/*.root:Events").nMuon))
+    assert "its time limit was reached (TIMEOUT" in str(caught.value)
+    assert "Hint: ask for more time" in str(caught.value)
 
 
 def test_a_node_that_fails(session: md.Session, files: Path) -> None:
