@@ -22,13 +22,8 @@ def write_whole(path: str | PathLike[str], data: bytes) -> None:
     A symbolic link stays one: the file that it names is replaced. Raises DatasetError if `path` is a folder or a device,
     or if it cannot be written (no right, no space); then an earlier file of that name is untouched.
     """
-    target = Path(path)
     try:
-        target = target.resolve() if target.is_symlink() else target
-        if target.exists() and not target.is_file():
-            msg = f"cannot write {path}: it is no ordinary file. Hint: give the name of a file, new or to be replaced."
-            raise DatasetError(msg)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = _target(path)
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         temporary = Path(name)
         try:
@@ -52,17 +47,25 @@ def write_whole(path: str | PathLike[str], data: bytes) -> None:
 
 def check_writable(path: str | PathLike[str]) -> None:
     """Raise DatasetError if a file could not be written there now; makes missing folders, and leaves nothing else."""
-    target = Path(path)
-    if target.exists() and not target.is_file():
-        msg = f"cannot write {path}: it is no ordinary file. Hint: give the name of a file, new or to be replaced."
-        raise DatasetError(msg)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target.parent):
+        with tempfile.TemporaryFile(dir=_target(path).parent):
             pass
+    except DatasetError:
+        raise
     except OSError as error:
         msg = f"cannot write {path}: {error.strerror or error}. Hint: choose another place."
         raise DatasetError(msg) from error
+
+
+def _target(path: str | PathLike[str]) -> Path:
+    """The ordinary file that `path` means, new or old, in a folder that is there."""
+    target = Path(path)
+    target = target.resolve() if target.is_symlink() else target
+    if target.exists() and not target.is_file():
+        msg = f"cannot write {path}: it is no ordinary file. Hint: give the name of a file, new or to be replaced."
+        raise DatasetError(msg)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
 
 
 def _set_mode(file: Path, like: Path) -> None:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from mpidist.errors import WorldError
 
+from .commands import call
 from .flavour import MPIEXEC, choose
+from .offers import check_partition
 
 if TYPE_CHECKING:
     import logging
@@ -29,7 +31,7 @@ EXTRA = re.compile(r"--[a-z][a-z0-9-]*(=[^\s'\"]+)?")
 MODULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+/-]*")
 OURS = frozenset(
     ("nodes", "ntasks", "ntasks-per-node", "cpus-per-task", "time", "partition", "account", "qos", "mem-per-cpu", "mem",
-     "constraint", "reservation", "no-requeue", "requeue", "output", "error", "job-name", "chdir", "array", "wrap", "export")
+     "constraint", "reservation", "no-requeue", "requeue", "output", "error", "job-name", "array", "wrap", "export")
 )  # fmt: skip
 KILOBYTES = {"K": 1, "M": 1024, "G": 1024**2, "T": 1024**3}
 
@@ -181,9 +183,6 @@ class Slurm:
 
     def check(self) -> None:
         """Raise WorldError if Slurm is not here, has no such partition, or the way to start ranks cannot be found out."""
-        from .commands import call
-        from .offers import check_partition
-
         call(["sbatch", "--version"])
         if self.partition is not None and "," not in self.partition:
             check_partition(self.partition)

@@ -93,7 +93,6 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
             "--parsable",
             f"--job-name={self.cluster_id}",
             f"--output={self.output_file}",
-            f"--chdir={Path.home()}",
             str(file),
         ]
         return call(command, environment={**os.environ, **self.more_environment, **self.get_env()})

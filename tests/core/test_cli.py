@@ -344,25 +344,40 @@ results = {"n": md.count(md.apply(slow, events.Muon.pt)), "m": md.count(events.n
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_the_run_and_keeps_what_is_there(
-    script: Callable[..., Path], tmp_path: Path, number: signal.Signals
-) -> None:
-    path = script(SLOW, copies=300)
+def signalled(script: Path, ranks: int, number: signal.Signals) -> Called:
+    """Run a script of `SLOW` results, send it a signal when it is at work; code, output and errors."""
+    folder = script.parent
     with subprocess.Popen(
-        [str(Path(sys.executable).with_name("mpidist")), "run", path.name, "-n", "0", "-o", "out.h5"],
-        cwd=tmp_path,
+        [
+            str(Path(sys.executable).with_name("mpidist")),
+            "run",
+            script.name,
+            "-n",
+            str(ranks),
+            "-o",
+            "out.h5",
+        ],
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
         deadline = time.monotonic() + 60
-        while not (tmp_path / "reached").exists() and process.poll() is None and time.monotonic() < deadline:
+        while not (folder / "reached").exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        time.sleep(0.3)
+        time.sleep(0.5)
         process.send_signal(number)
         out, err = process.communicate(timeout=30)
-    assert process.returncode == 1, err
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_the_run_and_keeps_what_is_there(
+    script: Callable[..., Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    path = script(SLOW, copies=300)
+    code, out, err = signalled(path, 0, number)
+    assert code == 1, err
     assert (f"{number.name}: stopping the run" in err) == (number != signal.SIGINT)
     assert "chunks not reached (stopped)" in out
     assert 0 < md.load(tmp_path / "out.h5").results.m < 30_000_000
@@ -408,20 +423,8 @@ def test_a_batch_systems_signal_leaves_no_ranks(
     state: Path, script: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = script(SLOW, copies=300)
-    with subprocess.Popen(
-        [str(Path(sys.executable).with_name("mpidist")), "run", path.name, "-n", "2", "-o", "out.h5"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "reached").exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(0.5)
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
-    assert process.returncode == 1, err
+    code, out, err = signalled(path, 2, signal.SIGTERM)
+    assert code == 1, err
     assert "SIGTERM: stopping the run" in err
     assert "chunks not reached (stopped)" in out
     assert 0 < md.load(tmp_path / "out.h5").results.m < 30_000_000

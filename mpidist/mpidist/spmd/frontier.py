@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mpidist.plan import Plan
     from mpidist.spmd.lease import Lease
 
-__all__ = ["Frontier"]
+__all__ = ["Frontier", "table_of"]
 
 PATIENCE = 1.0
 MOST_THREADS = 4
@@ -125,27 +125,26 @@ class Frontier:
         self, infos: Iterable[FileInfo], first: int
     ) -> tuple[tuple[FileInfo, ...], tuple[Chunk, ...], list[int]]:
         """Files and their chunks (numbered from `first`) as this lease has them, and the owner of each chunk."""
-        plan = self._plan
-        files = tuple(sorted(infos, key=lambda info: info.ref.index))
-        samples = tuple(sample.name for sample in plan.dataset.samples)
-        table = self._table(files, samples)
+        files = sorted(infos, key=lambda info: info.ref.index)
+        table = table_of(self._plan, files)
         if self._lease is not None:
             table = self._lease.table(table)
         entries = {info.ref.index: info.entries for info in files}
         owners = [self._owners(c.file, (c.start + c.stop) / 2 / entries[c.file]) for c in table.chunks]
         return table.files, tuple(replace(c, index=first + c.index) for c in table.chunks), owners
 
-    def _table(self, files: Sequence[FileInfo], samples: tuple[str, ...]) -> Table:
-        """The table of whole files; one that cannot be cut has a problem."""
-        found: list[FileInfo] = []
-        chunks: list[Chunk] = []
-        for info in files:
-            try:
-                pieces = cut([info], self._plan.cost, seed=self._plan.seed)
-            except Exception as error:  # noqa: BLE001 (boundaries of damaged files can be anything)
-                problem = f"{info.ref} cannot be cut into chunks: {type(error).__name__}: {error}"
-                found.append(replace(info, problem=problem, problem_kind="damaged"))
-            else:
-                found.append(info)
-                chunks += [replace(piece, index=len(chunks) + piece.index) for piece in pieces]
-        return Table(tuple(found), tuple(chunks), samples)
+
+def table_of(plan: Plan, files: Sequence[FileInfo]) -> Table:
+    """The table of some whole files; one that cannot be cut has a problem."""
+    found: list[FileInfo] = []
+    chunks: list[Chunk] = []
+    for info in files:
+        try:
+            pieces = cut([info], plan.cost, seed=plan.seed)
+        except Exception as error:  # noqa: BLE001 (boundaries of damaged files can be anything)
+            problem = f"{info.ref} cannot be cut into chunks: {type(error).__name__}: {error}"
+            found.append(replace(info, problem=problem, problem_kind="damaged"))
+        else:
+            found.append(info)
+            chunks += [replace(piece, index=len(chunks) + piece.index) for piece in pieces]
+    return Table(tuple(found), tuple(chunks), tuple(sample.name for sample in plan.dataset.samples))

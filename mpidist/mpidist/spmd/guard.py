@@ -63,13 +63,10 @@ class Guard:
             self._open = before
 
     def hurry(self, wanted: Callable[[], bool]) -> None:
-        """From any thread: end what lasts longer than `PATIENCE` from now on, while `wanted` says so.
+        """End what lasts longer than `PATIENCE` from now on; returns when it is not `wanted` any more.
 
-        A function that swallows `StillRunning` gets another one after another `PATIENCE`.
+        Called in a thread of its own. A function that swallows `StillRunning` gets another one after another `PATIENCE`.
         """
-        threading.Thread(target=self._hurry, args=(wanted,), name="mpidist-guard", daemon=True).start()
-
-    def _hurry(self, wanted: Callable[[], bool]) -> None:
         asked = time.monotonic()
         while wanted():
             time.sleep(PATIENCE / 20)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, cast
 import cloudpickle
 import numpy as np
 
-from mpidist.chunks import cut, file_order
+from mpidist.chunks import file_order
 from mpidist.datasets import Reader, scan
 from mpidist.ledger import Table
 from mpidist.snapshot import BrokenPayload
 from mpidist.spmd.comm import wait
 from mpidist.spmd.exchange import drive, share, until
-from mpidist.spmd.frontier import Frontier
+from mpidist.spmd.frontier import Frontier, table_of
 from mpidist.spmd.lease import Lease, restricted
 from mpidist.spmd.loop import Loop, Pace, Reduced
 from mpidist.spmd.packing import Objects, totals_of
@@ -177,7 +177,6 @@ def probe(
     waiting = plan.probes()
     found: dict[str, object] = dict.fromkeys(waiting)
     files = file_order(refs, seed=plan.seed, known=plan.dataset.opened)
-    samples = tuple(sample.name for sample in plan.dataset.samples)
     first = 0
     while waiting and first < len(files):
         some = files[first : max(2 * first, PROBE_FILES)]
@@ -187,7 +186,7 @@ def probe(
             return None
         known += infos
         infos.sort(key=lambda info: info.ref.index)
-        table = Table(tuple(infos), cut(infos, plan.cost, seed=plan.seed), samples)
+        table = table_of(plan, infos)
         for chunks in _rounds(table.chunks):
             values = _probe_values(replace(plan, results=waiting), chunks, table, reader, rank)
             if values is None:
