@@ -112,7 +112,7 @@ def test_a_session_on_several_nodes_gives_the_bits_of_one_process(state: Path, f
         assert str(run.receipt).endswith("on 4 ranks")
         session.px.execute("from mpi4py import MPI; total = MPI.COMM_WORLD.allreduce(1)")
         assert session.px["total"] == [4] * 4
-        assert session.px.apply_sync(os.getcwd) == [os.getcwd()] * 4
+        assert session.px.apply_sync(os.getcwd) == [str(Path.cwd())] * 4
         folder = state / name
         assert folder.stat().st_mode & 0o777 == 0o700
         assert (folder / "job.sh").read_text() == str(TWO)
