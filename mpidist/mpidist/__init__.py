@@ -22,7 +22,7 @@ from .export import to_root
 from .lazy import Lazy, apply, param
 from .results import count, cutflow, hist, max, mean, min, profile, reduce, sum, take
 from .run import Run
-from .session import Session, adopt, compute, connect
+from .session import Session, adopt, compute, connect, request
 from .snapshot import Results, Snapshot
 from .spmd.loop import Pace
 from .terminal import watch
@@ -56,6 +56,7 @@ __all__ = [
     "param",
     "profile",
     "reduce",
+    "request",
     "sum",
     "take",
     "to_root",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .datasets import FileInfo
     from .errors import Failure
 
-__all__ = ["Ledger", "Receipt", "SampleProgress", "Table", "pack_bits", "unpack_bits"]
+__all__ = ["Elsewhere", "Ledger", "Receipt", "SampleProgress", "Table", "pack_bits", "unpack_bits"]
 
 
 def pack_bits(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -102,13 +102,27 @@ class SampleProgress:
         return self.events_done / expected if expected else 0.0 if self.files_unscanned else 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What of a table other leases answer for now: chunks (by index), scanned files that are theirs altogether (by number), and
+    how many such files of each sample that were not scanned."""
+
+    chunks: frozenset[int] = frozenset()
+    files: frozenset[int] = frozenset()
+    unscanned: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """What was done of a table: `done` and `failed` are booleans for each chunk, never both true."""
+    """What was done of a table: `done` and `failed` are booleans for each chunk, never both true.
+
+    What is `elsewhere` is neither missing nor counted here.
+    """
 
     table: Table
     done: NDArray[np.bool_]
     failed: NDArray[np.bool_]
+    elsewhere: Elsewhere = Elsewhere()
 
     @classmethod
     def empty(cls, table: Table) -> Ledger:
@@ -116,28 +130,63 @@ class Ledger:
         count = len(table.chunks)
         return cls(table, np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.bool_))
 
+    @cached_property
+    def own(self) -> NDArray[np.bool_]:
+        """Whether this ledger answers for each chunk, shape (chunks,)."""
+        own = np.ones(len(self.table.chunks), dtype=np.bool_)
+        own[sorted(self.elsewhere.chunks)] = False
+        return own
+
     @property
     def missing(self) -> tuple[Chunk, ...]:
         """The chunks that are not in the results, failed or not reached."""
-        return tuple(chunk for chunk in self.table.chunks if not self.done[chunk.index])
+        missing = self.own & ~self.done
+        return tuple(chunk for chunk in self.table.chunks if missing[chunk.index])
 
     @property
     def complete(self) -> bool:
         """Whether every chunk was done."""
-        return bool(self.done.all())
+        return bool(self.done[self.own].all())
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks it answers for."""
+        return int(self.own.sum())
+
+    @property
+    def chunks_failed(self) -> int:
+        """How many of them have failed."""
+        return int((self.failed & self.own).sum())
+
+    @property
+    def events_failed(self) -> int:
+        """How many events are in these."""
+        return int(self.table.events[self.failed & self.own].sum())
+
+    @property
+    def problems(self) -> tuple[FileInfo, ...]:
+        """The files that could not be used."""
+        return tuple(info for info in self.table.problems if info.ref.index not in self.elsewhere.files)
+
+    @cached_property
+    def unscanned(self) -> tuple[int, ...]:
+        """How many files of each sample are not scanned yet."""
+        others = self.elsewhere.unscanned or (0,) * len(self.table.samples)
+        return tuple(own - other for own, other in zip(self.table.unscanned, others, strict=True))
 
     def samples(self) -> tuple[SampleProgress, ...]:
         """Progress of each sample, in order."""
         table, count = self.table, len(self.table.samples)
-        total = np.bincount(table.sample_of, weights=table.events, minlength=count)
+        total = np.bincount(table.sample_of, weights=np.where(self.own, table.events, 0), minlength=count)
         events_done = np.where(self.done, table.events, 0)
         done = np.bincount(table.sample_of, weights=events_done, minlength=count)
         files = np.bincount(np.array([i.ref.sample for i in table.files], dtype=np.int64), minlength=count)
-        overall = total.sum() / max(files.sum(), 1)
+        whole = np.bincount(table.sample_of, weights=table.events, minlength=count)
+        overall = whole.sum() / max(files.sum(), 1)
         found = []
         for i, name in enumerate(table.samples):
-            each = total[i] / files[i] if files[i] else overall
-            left = table.unscanned[i]
+            each = whole[i] / files[i] if files[i] else overall
+            left = self.unscanned[i]
             found.append(SampleProgress(name, int(done[i]), int(total[i]), left, round(left * each)))
         return tuple(found)
 

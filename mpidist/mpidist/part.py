@@ -2,60 +2,95 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .errors import Failure, WorldError
-from .ledger import Table
+from .ledger import Elsewhere, Ledger, Table
 from .snapshot import PartState
 from .spmd.failing import complete
 from .spmd.header import Headers
-from .spmd.lease import Lease
+from .spmd.lease import NOTHING, Lease
 from .spmd.packing import Lengths, Objects, totals_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .plan import Plan
+    from .spmd.loop import Growth
     from .spmd.task import Start
 
-__all__ = ["Part"]
+__all__ = ["Part", "Share"]
 
 
-@dataclass
+@dataclass(frozen=True)
+class Share:
+    """Work to be done, and the part that answers for it until another has begun with it (None: no part has had it yet)."""
+
+    owner: Part | None
+    lease: Lease
+
+
+@dataclass(eq=False)
 class Part:
     """The kernel's side of one task: its latest state, and the words about it for the user.
 
-    Messages come in order. A state replaces the one before it; failures and payloads that did not travel with it are
-    kept from earlier ones (a payload only if it still belongs to the state: else the result is left out).
+    `world` is the number of the world that works on it, `shares` where its lease comes from. Messages come in order. A state
+    replaces the one before it; failures and payloads that did not travel with it are kept from earlier ones (a payload only
+    if it still belongs to the state: else the result is left out).
+
+    What its ranks have `given` away they will not do. `elsewhere` is what another part answers for: that is less while the given
+    work waits for ranks, and more when this part has ended and others do what it lacks.
     """
 
     task: Start
+    world: int = 0
+    shares: Sequence[Share] = ()
     hosts: Sequence[str] = ()
     table: Table | None = None
     plan: Plan | None = None
     probed: Mapping[str, object] = field(default_factory=dict)
     state: PartState | None = None
     scanned: tuple[int, int] = (0, 0)
+    end: Literal["", "done", "stopped", "paused", "lost", "failed"] = ""
+    """How its task has ended; "" while it has not."""
+    void: bool = False
+    """Whether it was stopped before the ranges of open axes were known: then it has no results, and no other may add to it."""
+    shed: bool = False
+    """Whether all that it lacks is others' work."""
+    gifts: int = 0
+    """The number of the last request to give work away; `gifts_met` of the last that was met."""
+    gifts_met: int = 0
+    given: Lease = NOTHING
+    elsewhere: Lease = NOTHING
     _failures: tuple[Failure, ...] = ()
 
-    def receive(self, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
-        """Take in one message of a rank."""
-        kind = meta["kind"]
+    @property
+    def lease(self) -> Lease:
+        """The work that its ranks were sent."""
+        return self.task.lease or Lease.whole(self.task.plan.dataset.files)
+
+    def receive(self, meta: Mapping[str, Any], buffers: Sequence[Any]) -> Lease:
+        """Take in one message of a rank; gives what its ranks have given away with it."""
+        kind, before = meta["kind"], self.given
         if kind == "scan":
             self.scanned = (int(meta["done"]), int(meta["total"]))
         elif kind == "begin":
             self._begin(meta, buffers)
         elif self.table is not None and self.plan is not None:
             self._receive_state(self.plan, meta, buffers)
+        return self.given - before
 
     def _begin(self, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         # Pickled by our own ranks, on a channel whose messages are signed with this session's key.
         self.probed = pickle.loads(buffers[0])
         self.hosts = list(meta["hosts"])
+        self.void = not meta["work"]
         plan = self.task.plan
         self.plan = plan.settle(self.probed) if self.probed else plan
         samples = tuple(sample.name for sample in plan.dataset.samples)
@@ -65,11 +100,13 @@ class Part:
         """The table that a state is about; None if a message before it is missing (the last one brings the whole table)."""
         table, size = self.table, tuple(meta["table"])
         assert table is not None
-        if (len(table.files), len(table.chunks)) != size and growth:
-            files, chunks = pickle.loads(growth)  # as above
-            if (len(files), len(chunks)) == size:
-                table = replace(table, files=(), chunks=())
-            table = table.extended(files, chunks)
+        if growth:
+            grown: Growth = pickle.loads(growth)  # as above
+            self.given |= grown.given
+            if (len(table.files), len(table.chunks)) != size:
+                if (len(grown.files), len(grown.chunks)) == size:
+                    table = replace(table, files=(), chunks=())
+                table = table.extended(grown.files, grown.chunks)
         return table if (len(table.files), len(table.chunks)) == size else None
 
     def _file_failures(self, table: Table) -> tuple[Failure, ...]:
@@ -90,6 +127,7 @@ class Part:
     def _receive_state(self, plan: Plan, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         if self.state is not None and meta["sequence"] < self.state.sequence:
             return
+        self.gifts_met = int(meta["gift"])
         table = self._grown(meta, bytes(buffers[4]))
         if table is None:
             return
@@ -109,35 +147,93 @@ class Part:
         if objects is not None:
             self._failures = tuple(complete(failure) for failure in objects.failures)
         self.table = table
+        seconds = float(meta["seconds"])
         self.state = PartState(
             ledger,
             totals,
-            headers.statuses(self.hosts),
+            headers.statuses(self.hosts, self.world),
             self._file_failures(table) + self._failures,
-            float(meta["seconds"]),
+            seconds,
             int(meta["sequence"]),
             plan,
+            time.time() - seconds if self.state is None else self.state.began,
         )
+        if self.elsewhere:
+            self.state = self._answering(self.state)
+
+    # ---------------------------------------------------------------- who answers
+
+    def hand_over(self, lease: Lease) -> None:
+        """From now on another part answers for `lease`."""
+        self.elsewhere |= lease
+        if self.state is not None:
+            self.state = self._answering(self.state)
+
+    def _answering(self, state: PartState) -> PartState:
+        """The state without what is another's work."""
+        ledger, others = state.ledger, self.elsewhere
+        table = ledger.table
+        chunks = frozenset(
+            chunk.index for chunk in table.chunks if others.holds(chunk) and not ledger.done[chunk.index]
+        )
+        gone = self.lease.needed - (self.lease - others).needed
+        scanned = frozenset(info.ref.index for info in table.files)
+        unscanned = [0] * len(table.samples)
+        for file in gone - scanned:
+            unscanned[state.plan.dataset.files[file].sample] += 1
+        elsewhere = Elsewhere(chunks, gone & scanned, tuple(unscanned))
+        theirs = {(table.info[c.file].ref.path, c.start) for c in table.chunks if c.index in chunks}
+        theirs |= {(info.ref.path, 0) for info in table.problems if info.ref.index in gone}
+        failures = tuple(each for each in state.failures if (each.file, each.start) not in theirs)
+        return replace(state, ledger=Ledger(table, ledger.done, ledger.failed, elsewhere), failures=failures)
+
+    def forget(self) -> None:
+        """Take nothing of it as done: its ranks are lost, and with them values that do not travel with each state."""
+        if self.state is not None:
+            table = self.state.ledger.table
+            self.state = replace(self.state, ledger=Ledger.empty(table), totals={}, failures=())
+            self.hand_over(NOTHING)
 
     @property
-    def idle(self) -> bool:
-        """Whether no chunk was done: then it can be forgotten, and its task given again."""
-        return self.state is None or not self.state.ledger.done.any()
+    def proven(self) -> bool:
+        """Whether the latest state has every result."""
+        return self.state is None or set(self.state.totals) >= {
+            (sample, name)
+            for sample in range(len(self.state.ledger.table.samples))
+            for name in self.state.plan.results
+        }
+
+    @property
+    def seconds_left(self) -> float:
+        """About how long its ranks will need for what they have; infinite before they have done anything."""
+        if self.state is None:
+            return math.inf
+        table, done = self.state.ledger.table, self.state.ledger.done | self.state.ledger.failed
+        left: float = sum(status.chunks_left for status in self.state.ranks)
+        scanned = {info.ref.index for info in table.files}
+        unscanned = len((self.lease - self.given).needed - scanned)
+        left += unscanned * len(table.chunks) / max(len(table.files), 1)
+        if left <= 0:
+            return 0.0
+        return left * self.state.seconds / int(done.sum()) if done.any() else math.inf
 
     def remainder(self) -> Lease:
-        """What this part lacks: files of which nothing was done, and single chunks of the others."""
-        everything = Lease(frozenset(ref.index for ref in self.task.plan.dataset.files), frozenset())
-        lease = self.task.lease or everything
+        """What its lease lacks and nobody else has: files of which nothing was done, and single chunks of the others."""
+        others = self.given | self.elsewhere
+        lease = self.lease
         if self.state is None:
-            return lease
+            return lease - others
         ledger = self.state.ledger
         usable = {info.ref.index for info in ledger.table.files if info.problem is None}
-        missing = ledger.missing
-        done = {chunk.file for chunk in ledger.table.chunks if ledger.done[chunk.index]}
-        # Never a whole file of which an earlier part, or this one, has done something: it would be counted twice.
+        missing = [
+            chunk for chunk in ledger.table.chunks if not ledger.done[chunk.index] and not others.holds(chunk)
+        ]
+        touched = {chunk.file for chunk in ledger.table.chunks if ledger.done[chunk.index]}
+        touched |= {place[0] for place in others.chunks}
+        # Never a whole file of which a part has done something: it would be counted twice.
         whole = {file for file in lease.files if file not in usable} | (
-            lease.files & {chunk.file for chunk in missing} - done
+            lease.files & {chunk.file for chunk in missing} - touched
         )
         single = {Lease.place(chunk) for chunk in missing if chunk.file not in whole}
         unusable = {place for place in lease.chunks if place[0] not in usable}
-        return Lease(frozenset(whole), frozenset(single | unusable))
+        return Lease(frozenset(whole) - others.files, frozenset(single | unusable) - others.chunks)

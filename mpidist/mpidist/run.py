@@ -1,28 +1,32 @@
 """A run: the user's handle on a plan that ranks work on.
 
-Messages of the ranks arrive in some thread of the world's and are only queued there. The run's own thread takes
-them apart, keeps the newest state, and publishes it as a `Snapshot` to the run's `Stream`; so neither the world
+Messages of the ranks arrive in some thread of a world's and are only queued there. The run's own thread takes
+them apart, keeps the newest state, and publishes it as a `Snapshot` to the run's `Stream`; so neither a world
 nor a cell that blocks ever waits for an observer.
+
+A run works on all worlds of its session, on each with a lease of its own (`mpidist.parts`). A world that has nothing to do gets what
+waits in the pool, else a gift of the one that will need longest; so worlds may join, leave and die at any moment.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import logging
 import queue
 import threading
 import time
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from .checkpoint import save
-from .errors import RunFailed, WorldError
-from .part import Part
+from .errors import RankDied, RunFailed, WorldError
+from .parts import Parts
 from .snapshot import Progress, Results, Snapshot
+from .spmd.header import give
 from .spmd.loop import Pace
 from .spmd.pickling import dumps
-from .spmd.task import Resume, Start
+from .spmd.task import Resume
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -31,13 +35,20 @@ if TYPE_CHECKING:
 
     from .errors import Failure
     from .ledger import Receipt
+    from .part import Part
     from .plan import Plan
-    from .spmd.task import Message
+    from .spmd.task import Message, Start
 
 __all__ = ["ENDED", "Run", "WorldPort"]
 
 State = Literal["starting", "scanning", "running", "paused", "done", "stopped", "failed"]
 ENDED = ("done", "stopped", "failed")
+LOOK_SECONDS = 0.5
+"""How often a run on several worlds looks whether one of them has become free."""
+LEAVE_SECONDS = 5.0
+"""How long ranks may take to end chunks when they are told to stop."""
+
+logger = logging.getLogger("mpidist")
 
 
 class WorldPort(Protocol):
@@ -45,6 +56,21 @@ class WorldPort(Protocol):
 
     @property
     def size(self) -> int: ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether tasks can be submitted."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it should be given more work: alive, and its time is not about to be over."""
+
+    @property
+    def words(self) -> str:
+        """The world in one line, for the user."""
+
+    def others(self, run_id: str) -> bool:
+        """Whether tasks of other runs are under way, behind which a new one would wait."""
 
     def submit(
         self,
@@ -55,15 +81,15 @@ class WorldPort(Protocol):
     ) -> None:
         """Start a pickled task on every rank."""
 
-    def control(self, run_id: str, word: Literal["stop", "pause"]) -> None:
+    def control(self, run_id: str, word: str) -> None:
         """Tell every rank a word; from any thread, without waiting."""
 
 
-class HasWorld(Protocol):
+class HasWorlds(Protocol):
     """A session: whatever has ranks."""
 
     @property
-    def world(self) -> WorldPort: ...
+    def worlds(self) -> Sequence[WorldPort]: ...
 
 
 class Run:
@@ -73,22 +99,26 @@ class Run:
     notebook it is a live view. All methods may be called from any thread.
     """
 
-    def __init__(self, plan: Plan, world: WorldPort, *, pace: Pace | None = None) -> None:
+    def __init__(self, plan: Plan, *worlds: WorldPort, pace: Pace | None = None) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.plan = plan
         self.started = time.time()
         self.stream: Stream[Snapshot] = Stream(f"mpidist-stream-{self.id}")
-        self._world = world
-        self._pace = pace or Pace()
-        self._parts: list[Part] = []
+        self.losses: tuple[str, ...] = ()
+        """The worlds that have ended while the run went on with others, in words."""
+        self._worlds: list[WorldPort] = list(worlds)
+        self._crew = list(range(len(worlds)))
+        self._parts = Parts(plan, pace or Pace())
         self._state: State = "starting"
+        self._word = ""
         self._error: BaseException | None = None
         self._sequence = 0
         self._rest = threading.Event()
         self._lock = threading.RLock()
-        self._inbox: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
+        self._parting = threading.Condition(self._lock)
+        self._inbox: queue.SimpleQueue[tuple[Part | None, str, Any, Any]] = queue.SimpleQueue()
         self._view: Any = None
-        self._launch(Start(plan, self._pace))
+        self._go([(part, part.task) for part in self._claim()])
 
     # --------------------------------------------------------------------- looking
 
@@ -208,24 +238,31 @@ class Run:
     def stop(self) -> None:
         """End the run at the next slice and keep what is there. Does not wait; no effect on a run that has ended."""
         with self._lock:
-            if self._state == "paused":
-                self._launch(Resume())
-            if self._state not in ENDED:
-                self._world.control(self.id, "stop")
+            if self._state in ENDED:
+                return
+            paused = self._state == "paused"
+            self._word = "stop"
+        if paused:
+            self._go_on()
+        self._tell("stop")
 
     def pause(self) -> None:
         """Hold the run at the next slice: its ranks keep their state and are free for `%px`. Does not wait."""
         with self._lock:
-            if self._state not in (*ENDED, "paused"):
-                self._world.control(self.id, "pause")
+            if self._state in (*ENDED, "paused"):
+                return
+            self._word = "pause"
+        self._tell("pause")
 
     def resume(self) -> None:
         """Go on with a paused run, from its ranks' own state; no effect on any other (`retry` goes on with a stopped one)."""
         with self._lock:
-            if self._state == "paused":
-                self._launch(Resume())
+            if self._state != "paused":
+                return
+            self._word = ""
+        self._go_on()
 
-    def retry(self, world: WorldPort | HasWorld | None = None) -> Run:
+    def retry(self, world: WorldPort | HasWorlds | None = None) -> Run:
         """Process only what is missing (failed chunks and files, and what a stop left), and add it to what is there.
 
         `world` is where (a session, if the run's own ranks are gone). Raises WorldError while the run is going on.
@@ -236,117 +273,259 @@ class Run:
                 msg = f"the run is {self._state}. Hint: {hint}."
                 raise WorldError(msg)
             if world is not None:
-                self._world = cast("WorldPort", getattr(world, "world", world))
-            part = self._parts[-1]
-            self._error = None
-            if part.idle:
-                self._parts.pop()
-                if (
-                    self._parts and self._parts[-1].state is not None
-                ):  # it answers for its rest again, for now
-                    self._parts[-1].state = replace(self._parts[-1].state, moved=False)
-                self._launch(part.task)
-            else:
-                self._launch(Start(self.plan, self._pace, part.remainder(), part.probed or None))
+                self._crew = []
+                for each in getattr(world, "worlds", None) or [cast("WorldPort", world)]:
+                    self._enlist(each)
+            for part in self._parts:
+                self._parts.shed(part)
+            if not self._parts.pool:
+                return self
+            self._error, self._word, self._state = None, "", "starting"
+            made = self._claim()
+        self._go([(part, part.task) for part in made])
         return self
 
-    def _launch(self, task: Start | Resume) -> None:
-        """Send a task to the ranks; a `Start` opens a new part, a `Resume` goes on with the last one."""
-        if isinstance(task, Start):
-            self._parts.append(Part(task))
-        self._rest.clear()
-        self.stream.reopen()
-        self._state = "starting" if isinstance(task, Start) else "running"
-        inbox: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
-        part = self._parts[-1]
-        thread = threading.Thread(
-            target=self._follow, args=(part, inbox), name=f"mpidist-run-{self.id}", daemon=True
-        )
-        thread.start()
+    def join(self, world: WorldPort) -> None:
+        """Let further ranks take part: they take work from the others at the next slice. No effect on a run that has ended."""
+        with self._lock:
+            if self._state not in ENDED:
+                self._enlist(world)
+                self._inbox.put((None, "join", None, None))
+
+    def leave(self, world: WorldPort, patience: float) -> None:
+        """Take the work of a world back, which is done by the others; waits until its ranks have ended their chunks.
+
+        Chunks that take longer than `patience` seconds are ended, and done again by the others.
+        """
+        number = self._enlist(world)
+        with self._lock:
+            self._crew.remove(number)
+            for part in self._parts.paused:
+                if part.world == number:
+                    self._parts.shed(part)
+        for word, seconds in (("pause", patience), ("stop", LEAVE_SECONDS)):
+            world.control(self.id, word)
+            with self._parting:
+                if self._parting.wait_for(
+                    lambda: all(p.world != number for p in self._parts.active), seconds
+                ):
+                    return
+
+    def _enlist(self, world: WorldPort) -> int:
+        """The number of a world, which is in use from now on."""
+        numbers = [number for number, each in enumerate(self._worlds) if each is world]
+        if not numbers:
+            numbers = [len(self._worlds)]
+            self._worlds.append(world)
+        if numbers[0] not in self._crew:
+            self._crew.append(numbers[0])
+        return numbers[0]
+
+    def _tell(self, word: str) -> None:
+        """A word to all ranks that are at work."""
+        with self._lock:
+            numbers = {part.world for part in self._parts.active}
+        for number in numbers:
+            self._worlds[number].control(self.id, word)
+
+    # -------------------------------------------------------------------- dividing
+
+    def _claim(self) -> list[Part]:
+        """Give the pool to all worlds that are in use, or at least to one; under the lock."""
+        ready = [number for number in self._crew if self._worlds[number].open] or self._crew
+        if self._parts.probing:
+            ready = ready[:1]
+        return self._parts.claim({number: self._weight(number) for number in ready})
+
+    def _weight(self, number: int) -> float:
+        """How fast a world is: as measured in this run, else by its number of ranks."""
+        known = {n: rate for n in range(len(self._worlds)) if (rate := self._parts.rate(n)) > 0}
+        if number in known:
+            return known[number]
+        ranks = sum(self._worlds[n].size for n in known)
+        return self._worlds[number].size * (sum(known.values()) / ranks if ranks else 1.0)
+
+    def _idle(self) -> list[int]:
+        """The worlds that have no work of this run and could do some; under the lock."""
+        active = self._parts.active
+        if self._word or self._error or (active and self._parts.probing):
+            return []
+        at_work = {part.world for part in active}
+        idle = [n for n in self._crew if n not in at_work and self._worlds[n].open]
+        # Behind another run's task it would wait, while its work could be others'.
+        return [n for n in idle if not active or not self._worlds[n].others(self.id)]
+
+    def _divide(self) -> list[Part]:
+        """New parts for idle worlds, from the pool; if that is empty, those with most left are asked to give. Under the lock."""
+        idle = self._idle()
+        if not idle:
+            return []
+        if self._parts.pool:
+            if self._parts.probing:
+                idle = idle[:1]
+            return self._parts.claim({number: self._weight(number) for number in idle})
+        for number in idle:
+            giver = self._parts.giver()
+            if giver is None:
+                break
+            giver.gifts += 1
+            share = self._weight(number) / (self._weight(number) + self._weight(giver.world))
+            self._worlds[giver.world].control(self.id, give(giver.gifts, share))
+        return []
+
+    # --------------------------------------------------------------------- at work
+
+    def _go(self, tasks: Sequence[tuple[Part, Start | Resume]]) -> None:
+        """Begin, or go on: send tasks to the ranks and follow them. Raises what went wrong, if that leaves none."""
+        with self._lock:
+            self._rest.clear()
+            self.stream.reopen()
+        threading.Thread(target=self._follow, name=f"mpidist-run-{self.id}", daemon=True).start()
+        problems = [problem for part, task in tasks if (problem := self._submit(part, task)) is not None]
+        with self._lock:
+            others = any(self._worlds[number].open for number in self._crew)
+        if problems and len(problems) == len(tasks) and not others:
+            raise problems[0]
+
+    def _go_on(self) -> None:
+        """Send paused ranks to work again."""
+        with self._lock:
+            paused = self._parts.paused
+            for part in paused:
+                part.end = ""
+                part.gifts_met = part.gifts  # nobody waits for them any more
+            self._state = "running"
+            if not paused:  # those that were paused have left
+                self._inbox.put((None, "join", None, None))
+        self._go([(part, Resume()) for part in paused])
+
+    def _submit(self, part: Part, task: Start | Resume) -> BaseException | None:
+        """Send a task to the ranks of a part; what goes wrong is its end, and is returned."""
         try:
-            self._world.submit(
+            self._worlds[part.world].submit(
                 self.id,
                 dumps(task),
-                lambda meta, buffers: inbox.put(("message", meta, buffers)),
-                lambda outcome: inbox.put(("end", outcome, None)),
+                lambda meta, buffers: self._inbox.put((part, "message", meta, buffers)),
+                lambda outcome: self._inbox.put((part, "end", outcome, None)),
             )
-        except BaseException as error:
-            inbox.put(("end", error, None))
-            raise
+        except BaseException as error:  # noqa: BLE001 (raised by `_go`)
+            self._inbox.put((part, "end", error, None))
+            return error
+        return None
 
-    # ------------------------------------------------------------------- following
-
-    def _follow(self, part: Part, inbox: queue.SimpleQueue[tuple[str, Any, Any]]) -> None:
-        """The run's thread: newest state wins; what has failures or new files, and the end, is never skipped."""
+    def _follow(self) -> None:
+        """The run's thread: newest states win; what has failures or new files, and ends, are never skipped."""
         while True:
-            items = [inbox.get()]
-            while not inbox.empty():
-                items.append(inbox.get())
-            newest = max(
-                (
-                    i
-                    for i, (kind, meta, _) in enumerate(items)
-                    if kind == "message" and meta["kind"] == "state"
-                ),
-                default=-1,
-            )
-            for number, (kind, content, buffers) in enumerate(items):
+            items = self._items()
+            newest = {
+                part: number
+                for number, (part, kind, meta, _) in enumerate(items)
+                if kind == "message" and meta["kind"] == "state"
+            }
+            for number, (part, kind, content, buffers) in enumerate(items):
+                if part is None:
+                    continue
                 if kind == "end":
                     self._end(part, content)
+                elif newest.get(part) == number or not _skippable(content):
+                    self._message(part, content, buffers)
+            with self._lock:
+                made = self._divide()
+                if not made and not self._parts.active:
+                    self._come_to_rest()
                     return
-                skippable = content["kind"] == "state" and not (content["failures"] or content["growth"])
-                if skippable and number != newest:
-                    continue
-                try:
-                    self._receive(part, content, buffers)
-                except Exception as error:  # noqa: BLE001 (kept and shown, see below)
-                    self._error = error
-                    self._world.control(self.id, "stop")
-                    continue
-                self._advance(part, content)
+            for part in made:
+                self._submit(part, part.task)
 
-    def _receive(self, part: Part, meta: dict[str, Any], buffers: Sequence[Any]) -> None:
-        part.receive(meta, buffers)
-        if part.state is not None:  # from now on it answers for what the parts before it lack
-            for earlier in self._parts:
-                if earlier is part:
-                    break
-                if earlier.state is not None and not earlier.state.moved:
-                    earlier.state = replace(earlier.state, moved=True)
+    def _items(self) -> list[tuple[Part | None, str, Any, Any]]:
+        """What has come, at least one thing; with several worlds also nothing, from time to time, for others' ranks become free."""
+        try:
+            items = [self._inbox.get(timeout=LOOK_SECONDS if len(self._crew) > 1 else None)]
+        except queue.Empty:
+            return []
+        while not self._inbox.empty():
+            items.append(self._inbox.get())
+        return items
 
-    def _advance(self, part: Part, meta: dict[str, Any]) -> None:
-        kind = meta["kind"]
-        if kind == "scan":
-            self._state = "scanning"
-            done, total = part.scanned
-            self._publish(note=f"{done} of {total} files scanned")
+    def _message(self, part: Part, meta: dict[str, Any], buffers: Sequence[Any]) -> None:
+        try:
+            with self._lock:
+                self._parts.receive(part, meta, buffers)
+        except Exception as error:  # noqa: BLE001 (kept and shown)
+            self._fail(error)
+            return
+        if meta["kind"] == "scan":
+            if not self._parts.states():
+                self._state = "scanning"
+                done, total = part.scanned
+                self._publish(note=f"{done} of {total} files scanned")
         else:
             self._state = "running"
-            if kind == "state":
+            if meta["kind"] == "state":
                 self._publish()
 
+    def _fail(self, error: BaseException) -> None:
+        """Something is wrong that other ranks cannot mend: they are stopped, and the run ends with it."""
+        self._error = self._error or error
+        self._tell("stop")
+
     def _end(self, part: Part, outcome: Sequence[object] | BaseException) -> None:
+        """The task of a part has ended: what it lacks is done by others, if its ranks are gone and there are others."""
+        world = self._worlds[part.world]
+        others = any(self._worlds[n].open for n in self._crew if n != part.world)
+        gone = part.world not in self._crew or not world.open
         if isinstance(outcome, BaseException):
-            self._error = self._error or outcome
-        else:
-            meta, buffers = cast("Message", outcome[0])
-            try:
-                self._receive(part, meta, buffers)
-            except Exception as error:  # noqa: BLE001 (kept and shown, see below)
-                self._error = self._error or error
-            else:
-                self._state = meta["state"]
+            lost = isinstance(outcome, RankDied) or not world.alive
+            with self._parting:
+                self._parts.ended(part, "lost" if lost else "failed")
+                if lost and others:
+                    self._parts.shed(part)
+                self._parting.notify_all()
+            if not (lost and others):
+                self._fail(outcome)
+            elif part.world in self._crew:
+                self.losses += (str(outcome),)
+                logger.warning("run %s goes on with other ranks, for %s", self.id, outcome)
+            return
+        meta, buffers = cast("Message", outcome[0])
+        try:
+            with self._lock:
+                self._parts.receive(part, meta, buffers)
+        except Exception as error:  # noqa: BLE001 (kept and shown)
+            self._fail(error)
+        word = {"stopped": "stop", "paused": "pause"}.get(meta["state"], "")
+        with self._parting:
+            self._parts.ended(part, meta["state"])
+            if gone and others:
+                self._parts.shed(part)
+                word = ""
+            self._word = self._word or word
+            self._parting.notify_all()
+        if word:  # its ranks may have heard it from somebody else: it holds for all
+            self._tell(word)
+
+    def _come_to_rest(self) -> None:
+        """No ranks are at work, and nothing can be given to any; under the lock."""
+        ends = {part.end for part in self._parts if not part.shed}
         if self._error is not None:
             self._state = "failed"
+        elif "paused" in ends or (self._word == "pause" and self._parts.pool):
+            self._state = "paused"
+        elif "stopped" in ends or self._parts.pool:
+            self._state = "stopped"
+        else:
+            self._state = "done"
+        self._word = ""
         self._publish(final=self._state in ENDED)
         if self._state in ENDED:
             self.stream.close()
         self._rest.set()
 
     def _publish(self, *, final: bool = False, note: str = "") -> None:
-        parts = tuple(part.state for part in self._parts if part.state is not None)
-        self._sequence += 1
-        snapshot = Snapshot(self.id, self._sequence, self._state, parts, final, note)
+        with self._lock:
+            parts, waiting = self._parts.states(), self._parts.waiting()
+            self._sequence += 1
+            snapshot = Snapshot(self.id, self._sequence, self._state, parts, final, note, waiting)
         if parts or note:
             self.stream.publish(snapshot)
 
@@ -387,3 +566,8 @@ class Run:
         bundle = self._view._repr_mimebundle_(include=include, exclude=exclude)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         return {**data, **text}
+
+
+def _skippable(meta: dict[str, Any]) -> bool:
+    """Whether a message may be left out when a newer state has come."""
+    return meta["kind"] == "state" and not (meta["failures"] or meta["growth"])

@@ -1,20 +1,22 @@
 """A session: MPI ranks at hand, from a notebook or a script; and the same computation without any.
 
-A session owns one MPI world. It starts runs on it, gives it to `%px`, and ends it; nothing is left behind when the
-kernel ends in an orderly way, and what a killed kernel leaves is found by the next `connect`.
+A session owns one MPI world or several. It starts runs on them, gives them to `%px`, and ends them; nothing is left behind when
+the kernel ends in an orderly way, and what a killed kernel leaves is found by the next `connect`.
 """
 
 from __future__ import annotations
 
 import sys
-import time
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Self
 
+from .errors import WorldError
 from .plan import make_plan
+from .request import Request
 from .run import ENDED, Run
 from .threadworld import ThreadWorld
-from .world import Local, World, orphans
+from .world import Local, World, new_id, orphans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,34 +26,124 @@ if TYPE_CHECKING:
     from .spmd.loop import Pace
     from .world import Launcher
 
-__all__ = ["Session", "adopt", "compute", "connect"]
+__all__ = ["Session", "adopt", "compute", "connect", "request"]
 
 
 class Session:
-    """Ranks that wait for work; made by `connect`."""
+    """Ranks that wait for work, in one MPI world or several; made by `connect`.
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    Each world (`worlds`, in the order in which they came) is one MPI job of one launcher. A run works on all of them. `id` names
+    the session; `requests` are worlds that have been asked for and are not up yet.
+    """
+
+    def __init__(self, *worlds: World, id: str = "") -> None:
+        self.id = id or new_id()
         self.runs: list[Run] = []
+        self.requests: list[Request[World]] = []
+        self._worlds: list[World] = list(worlds)
+        self._lock = threading.RLock()
+        self._view: Any = None
+
+    @property
+    def worlds(self) -> tuple[World, ...]:
+        """Its worlds, also those that have ended and were not released."""
+        return tuple(self._worlds)
+
+    @property
+    def world(self) -> World:
+        """The first world that is alive; the last one if none is. Raises WorldError before there is one."""
+        if not self._worlds:
+            raise WorldError(
+                "this session has no ranks yet. Hint: session.add(Local()), or wait for its request."
+            )
+        return next((world for world in self._worlds if world.alive), self._worlds[-1])
 
     @property
     def size(self) -> int:
-        """The number of ranks."""
-        return self.world.size
+        """The number of ranks that are alive."""
+        return sum(world.size for world in self._worlds if world.alive)
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The host of each rank."""
-        return tuple(self.world.hosts)
+        """The host of each rank that is alive, world by world."""
+        return tuple(host for world in self._worlds if world.alive for host in world.hosts)
 
     @property
     def px(self) -> Any:
-        """ipyparallel's view of all ranks (blocking): `session.px.execute(...)`, `session.px["x"]`."""
+        """ipyparallel's view of all ranks (blocking): `session.px.execute(...)`, `session.px["x"]`.
+
+        Raises WorldError if there are several worlds: each has its own `px`.
+        """
+        alive = [world for world in self._worlds if world.alive]
+        if len(alive) > 1:
+            raise WorldError(
+                f"the session has {len(alive)} worlds, which share no communicator. "
+                "Hint: session.worlds[0].px is the first one's view."
+            )
         return self.world.px
 
     def activate(self) -> None:
-        """Make `%px` and `%%px` of this notebook work on the ranks, between runs and while a run is paused."""
-        self.world.activate()
+        """Make `%px` and `%%px` of this notebook work on the ranks, between runs and while a run is paused.
+
+        A second world has `%px1` and `%%px1`, a third `%px2`, and so on.
+        """
+        for number, world in enumerate(world for world in self._worlds if world.alive):
+            world.activate(str(number) if number else "")
+
+    # --------------------------------------------------------------------- growing
+
+    def add(self, launcher: Launcher, *, tell: Callable[[str], None] | None = None) -> World:
+        """Start further ranks, another world; blocks like `connect`. Runs that go on give them work as soon as they are up.
+
+        Runs go on meanwhile. Interrupting cancels the request. Raises WorldError like `connect`.
+        """
+        request = self.request(launcher)
+        request.subscribe(lambda: (tell or _print)(request.words))
+        return request.wait()
+
+    def request(self, launcher: Launcher) -> Request[World]:
+        """Ask for further ranks in the background; returns at once."""
+        with self._lock:
+            self.requests = [each for each in self.requests if each.state == "waiting"]
+            request = Request(launcher, self.id, self._arrived)
+            self.requests.append(request)
+        return request
+
+    def _arrived(self, world: World) -> World:
+        """A world is up: it belongs to the session now, and takes part in the runs that go on."""
+        world.client[:].apply_async(_warm)
+        with self._lock:
+            self._worlds.append(world)
+            runs = tuple(self.runs)
+        for run in runs:
+            run.join(world)
+        return world
+
+    def release(self, world: World, *, patience: float = 10.0) -> None:
+        """End one world of several. What it has not done of runs that go on is done by the others.
+
+        Chunks that it has begun are finished first, unless they take longer than `patience` seconds: then the others do them again.
+        Raises WorldError for the last one while runs go on, and for one that is not of this session.
+        """
+        with self._lock:
+            if world not in self._worlds:
+                raise WorldError(
+                    f"the session has no such world. Hint: it is one of session.worlds: {self._worlds}"
+                )
+            active = [run for run in self.runs if run.state not in ENDED]
+            others = [each for each in self._worlds if each is not world and each.alive]
+            if active and not others:
+                raise WorldError(
+                    "runs go on on these ranks, and there are no others. "
+                    "Hint: session.add(...) first, run.stop() or run.wait(), or session.close()."
+                )
+        for run in active:
+            run.leave(world, patience)
+        world.close()
+        with self._lock:
+            self._worlds = [each for each in self._worlds if each is not world]
+
+    # ---------------------------------------------------------------------- runs
 
     def run(
         self,
@@ -62,23 +154,31 @@ class Session:
         parameters: Mapping[str, object] | None = None,
         **named: object,
     ) -> Run:
-        """Start computing named results; returns at once.
+        """Start computing named results on all worlds; returns at once.
 
         >>> run = session.run(mass=md.hist(mass, bins=100))  # doctest: +SKIP
 
         Raises at once, before any rank is asked, what is wrong with the plan (see `make_plan`).
         """
-        run = Run(make_plan({**(results or {}), **named}, parameters=parameters), self.world, pace=pace)
-        self.runs = [each for each in self.runs if each.state not in ENDED] + [run]
+        plan = make_plan({**(results or {}), **named}, parameters=parameters)
+        with self._lock:
+            worlds = [world for world in self._worlds if world.alive] or [self.world]
+            run = Run(plan, *worlds, pace=pace)
+            self.runs = [each for each in self.runs if each.state not in ENDED] + [run]
         return run
 
     def close(self) -> None:
-        """End the ranks. Runs that go on are stopped with what they have."""
-        for run in self.runs:
-            if run.state not in ENDED and self.world.alive:
+        """End the ranks and take back what was asked for. Runs that go on are stopped with what they have."""
+        for request in self.requests:
+            request.cancel()
+        active = [run for run in self.runs if run.state not in ENDED]
+        if any(world.alive for world in self._worlds):
+            for run in active:
                 run.stop()
+            for run in active:
                 run.wait(10)
-        self.world.close()
+        for world in self._worlds:
+            world.close()
 
     def __enter__(self) -> Self:
         return self
@@ -89,15 +189,16 @@ class Session:
         self.close()
 
     def __repr__(self) -> str:
-        state = "ready" if self.world.alive else "ended"
-        hosts = sorted(set(self.hosts))
-        where = hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
-        left = (
-            ""
-            if self.world.ends is None
-            else f", {max(self.world.ends - time.time(), 0.0) / 60:.0f} min left"
-        )
-        return f"<Session: {self.size} MPI ranks on {where}, {state}{left}>"
+        alive = [world for world in self._worlds if world.alive]
+        if not alive:
+            waiting = [request for request in self.requests if request.state == "waiting"]
+            state = f"waiting: {waiting[-1].words}" if waiting else "ended" if self._worlds else "no ranks"
+            return f"<Session {self.id}: {state}>"
+        if len(self._worlds) == 1:
+            return f"<Session {self.id}: {self.world.words}>"
+        lines = [f"<Session {self.id}: {self.size} MPI ranks in {len(alive)} worlds"]
+        lines += [f"  {number}: {world.words}" for number, world in enumerate(self._worlds)]
+        return "\n".join(lines) + ">"
 
 
 def connect(launcher: Launcher | None = None, *, tell: Callable[[str], None] | None = None) -> Session:
@@ -108,6 +209,25 @@ def connect(launcher: Launcher | None = None, *, tell: Callable[[str], None] | N
     the reason in words whenever it changes (default: it is printed); interrupting cancels the job. Raises WorldError if the ranks do not
     start, do not form one MPI world, or differ from the kernel in versions that matter.
     """
+    _warn_of_orphans()
+    session = Session()
+    world = World.start(Local() if launcher is None else launcher, session=session.id, tell=tell or _print)
+    session._arrived(world)
+    return session
+
+
+def request(launcher: Launcher | None = None) -> Request[Session]:
+    """Like `connect`, but in the background: returns at once. `request.wait()` gives the session, `request.cancel()` takes it back."""
+    session = Session()
+
+    def arrived(world: World) -> Session:
+        session._arrived(world)
+        return session
+
+    return Request(Local() if launcher is None else launcher, session.id, arrived)
+
+
+def _warn_of_orphans() -> None:
     left = orphans()
     if left:
         lines = [
@@ -117,11 +237,7 @@ def connect(launcher: Launcher | None = None, *, tell: Callable[[str], None] | N
         lines.append(
             "Hint: for orphan in mpidist.orphans(): orphan.clean() ends them; mpidist.adopt(orphan) gives a session on them."
         )
-        warnings.warn("\n".join(lines), stacklevel=2)
-    session = Session(World.start(Local() if launcher is None else launcher, tell=tell or _print))
-    # Importing awkward, uproot and vector takes a rank a second: now, not in the first run.
-    session.world.client[:].apply_async(_warm)
-    return session
+        warnings.warn("\n".join(lines), stacklevel=3)
 
 
 def _print(words: str) -> None:
@@ -130,7 +246,7 @@ def _print(words: str) -> None:
 
 
 def _warm() -> None:
-    """On every rank: import what a run needs."""
+    """On every rank: import what a run needs, for importing awkward, uproot and vector takes a second: now, not in the first run."""
     import mpidist.spmd.task  # noqa: F401
 
 

@@ -2,11 +2,13 @@
 
 The exact state (`PartState`: integer sums, bitmaps of chunks) is what ranks send and what is added; the numbers and
 histograms that users look at are rounded from it once, when they are asked for. A run has one part for each
-lease of chunks (a retry is a further part); its total is the sum of its parts' latest states.
+lease of chunks (each world of ranks works on one of its own; a retry is a further one); its total is the sum of its parts' latest
+states.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -93,7 +95,7 @@ def _one_line(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class RankStatus:
-    """What one rank has done so far; `seconds` by phase (see `PHASES`)."""
+    """What one rank has done so far; `seconds` by phase (see `PHASES`), `world` the number of its world in the run."""
 
     rank: int
     host: str
@@ -103,6 +105,12 @@ class RankStatus:
     bytes_read: int
     failures: int
     seconds: Mapping[str, float]
+    world: int = 0
+
+    @property
+    def label(self) -> str:
+        """Its number; beyond the first world that of its world before it ("1:0")."""
+        return f"{self.world}:{self.rank}" if self.world else str(self.rank)
 
     def __add__(self, other: RankStatus) -> RankStatus:
         seconds = {phase: self.seconds[phase] + other.seconds[phase] for phase in self.seconds}
@@ -115,6 +123,7 @@ class RankStatus:
             self.bytes_read + other.bytes_read,
             self.failures + other.failures,
             seconds,
+            self.world,
         )
 
 
@@ -153,7 +162,7 @@ class Progress:
 class PartState:
     """The exact state of one lease: totals by (sample number, result name), ledger, ranks.
 
-    `seconds` is the time since its ranks began to process. `moved` says that what it lacks is another part's work now.
+    `began` is when its ranks began to process (seconds since the epoch), `seconds` how long they have.
     """
 
     ledger: Ledger
@@ -163,12 +172,7 @@ class PartState:
     seconds: float
     sequence: int
     plan: Plan
-    moved: bool = False
-
-    @property
-    def chunks(self) -> int:
-        """How many chunks it answers for."""
-        return int(self.ledger.done.sum()) if self.moved else len(self.ledger.table.chunks)
+    began: float = 0.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,6 +185,8 @@ class Snapshot:
     parts: tuple[PartState, ...]
     final: bool = False
     note: str = field(default="", compare=False)
+    waiting: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """How many files of each sample no part has begun with."""
 
     def __repr__(self) -> str:
         done, total = self.progress.events_done, self.progress.events_total
@@ -188,22 +194,27 @@ class Snapshot:
 
     @property
     def seconds(self) -> float:
-        """Time that ranks spent on the run, from the start of processing."""
-        return sum(part.seconds for part in self.parts)
+        """For how long ranks were at work on the run; what several worlds do at the same time counts once."""
+        total, until = 0.0, -math.inf
+        for part in sorted(self.parts, key=lambda part: part.began):
+            end = part.began + part.seconds
+            total += max(0.0, end - max(part.began, until))
+            until = max(until, end)
+        return total
 
     @property
     def failures(self) -> tuple[Failure, ...]:
         """The chunks and files that failed and were not retried."""
-        return tuple(failure for part in self.parts if not part.moved for failure in part.failures)
+        return tuple(failure for part in self.parts for failure in part.failures)
 
     @cached_property
     def ranks(self) -> tuple[RankStatus, ...]:
         """What each rank did, over all parts."""
-        by_rank: dict[int, RankStatus] = {}
+        by_rank: dict[tuple[int, int], RankStatus] = {}
         for part in self.parts:
             for status in part.ranks:
-                earlier = by_rank.get(status.rank)
-                by_rank[status.rank] = status if earlier is None else earlier + status
+                earlier = by_rank.get((status.world, status.rank))
+                by_rank[status.world, status.rank] = status if earlier is None else earlier + status
         return tuple(by_rank[rank] for rank in sorted(by_rank))
 
     @cached_property
@@ -216,12 +227,12 @@ class Snapshot:
         read = sum(status.bytes_read for status in self.ranks)
         seconds = max(self.seconds, 1e-9)
         rate = events / seconds
-        left = everything + unscanned - events - self._failed_events()
+        left = everything + unscanned - events - sum(part.ledger.events_failed for part in self.parts)
         return Progress(
             events,
             everything,
             sum(int(part.ledger.done.sum()) for part in self.parts),
-            sum(part.chunks for part in self.parts),
+            sum(part.ledger.chunks for part in self.parts),
             read,
             rate,
             read / seconds,
@@ -232,25 +243,35 @@ class Snapshot:
         )
 
     def _samples(self) -> tuple[SampleProgress, ...]:
-        """Progress of each sample over all parts; what a part handed on is another's work."""
+        """Progress of each sample over all parts, and of what no part has begun with."""
         sums: dict[str, tuple[int, ...]] = {}
+        if not self.parts:
+            sums = {name: (0, 0, files, 0) for name, files in self.waiting.items()}
         for part in self.parts:
             for sample in part.ledger.samples():
-                done, total, files, events = (
+                own = (
                     sample.events_done,
                     sample.events_total,
                     sample.files_unscanned,
                     sample.events_unscanned,
                 )
-                own = (done, done, 0, 0) if part.moved else (done, total, files, events)
                 before = sums.get(sample.name, (0, 0, 0, 0))
                 sums[sample.name] = tuple(a + b for a, b in zip(before, own, strict=True))
-        return tuple(SampleProgress(name, *numbers) for name, numbers in sums.items())
+        found = []
+        for name, (done, total, files, events) in sums.items():
+            waiting = self.waiting.get(name, 0) if self.parts else 0
+            found.append(
+                SampleProgress(
+                    name, done, total, files + waiting, events + round(waiting * self._events_of_a_file)
+                )
+            )
+        return tuple(found)
 
-    def _failed_events(self) -> int:
-        return sum(
-            int(part.ledger.table.events[part.ledger.failed].sum()) for part in self.parts if not part.moved
-        )
+    @cached_property
+    def _events_of_a_file(self) -> float:
+        """How many events the files that were scanned have, on average."""
+        events = sum(int(part.ledger.table.events.sum()) for part in self.parts)
+        return events / max(sum(len(part.ledger.table.files) for part in self.parts), 1)
 
     @cached_property
     def results(self) -> Results:
@@ -298,6 +319,8 @@ class Snapshot:
         total: Total | None = None
         for part in self.parts:
             own = part.totals.get((sample, name))
+            if own is None and not part.ledger.done.any() and len(self.parts) > 1:
+                continue  # it has just begun
             if own is None or isinstance(own.payload, BrokenPayload):
                 return own
             total = own if total is None else result.add(total, own, weighted=plan.weighted)
@@ -307,16 +330,15 @@ class Snapshot:
     def receipt(self) -> Receipt:
         """What the results contain, and what they lack."""
         progress = self.progress
-        tables = [part.ledger.table for part in self.parts if not part.moved]
         return Receipt(
             progress.events_done,
             progress.events_total,
             progress.chunks_done,
-            sum(int(part.ledger.failed.sum()) for part in self.parts if not part.moved),
+            sum(part.ledger.chunks_failed for part in self.parts),
             progress.chunks_total,
-            len(self.parts[-1].plan.dataset.files) if self.parts else 0,
-            sum(len(table.problems) for table in tables),
-            sum(sum(table.unscanned) for table in tables),
+            len(self.parts[-1].plan.dataset.files) if self.parts else sum(self.waiting.values()),
+            sum(len(part.ledger.problems) for part in self.parts),
+            progress.files_unscanned,
             self.failures,
             self.state,
             self.seconds,

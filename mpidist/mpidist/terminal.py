@@ -132,7 +132,7 @@ def _ranks(ranks: tuple[RankStatus, ...], most: int = 8) -> Text:
     for status in ranks[:most]:
         total = sum(status.seconds.values())
         busy = 1 - status.seconds.get("wait", 0.0) / total if total else 0.0
-        text.append(f"rank {status.rank}: {quantity(status.events)} events, ", style="dim")
+        text.append(f"rank {status.label}: {quantity(status.events)} events, ", style="dim")
         text.append(f"{busy:.0%} busy   ", style="dim")
     if len(ranks) > most:
         text.append(f"and {len(ranks) - most} more ranks", style="dim")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import threading
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
@@ -27,6 +27,8 @@ class ThreadWorld:
         self.size = size
         self.hosts = (platform.node(),) * size
         self.ends: float | None = None
+        self.alive = self.open = True
+        self.words = f"{size} threads of this process"
         self.inline = inline and size == 1
         self._asked: dict[str, frozenset[str]] = {}
         self._kept: dict[str, list[dict[str, Any]]] = {}
@@ -61,7 +63,11 @@ class ThreadWorld:
         else:
             threading.Thread(target=execute, name=f"mpidist-ranks-{run_id}", daemon=True).start()
 
-    def control(self, run_id: str, word: Literal["stop", "pause"]) -> None:
+    def others(self, run_id: str) -> bool:  # noqa: ARG002 (each run has threads of its own)
+        """Whether tasks of other runs are in the way: never."""
+        return False
+
+    def control(self, run_id: str, word: str) -> None:
         """Tell the ranks of a run a word."""
         with self._lock:
             self._asked[run_id] = self._asked.get(run_id, frozenset()) | {word}

@@ -145,6 +145,11 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         return words
 
     @property
+    def label(self) -> str:
+        """The job, as users know it."""
+        return f"job {self.job_id}" if self.job_id else ""
+
+    @property
     def ends(self) -> float | None:
         """When the job's time is over, in seconds since the epoch; None if it does not run or has no limit."""
         job = self.job

@@ -47,7 +47,7 @@ def ledger(of: Table, done: str, failed: str = "") -> Ledger:
     marks = [np.zeros(len(of.chunks), dtype=np.bool_) for _ in range(2)]
     for mark, numbers in zip(marks, (done, failed), strict=True):
         mark[[int(number) for number in numbers]] = True
-    return Ledger(of, *marks)
+    return Ledger(of, marks[0], marks[1])
 
 
 def failure(start: int = 0, stop: int = 50, **changes: Any) -> Failure:
@@ -64,7 +64,7 @@ def plan(**results: Any) -> Plan:
     return make_plan(results or {"n": md.count(md.open(PART.format(0)).nMuon)})
 
 
-def part(of: Ledger, *, moved: bool = False, failures: tuple[Failure, ...] = (), **changes: Any) -> PartState:
+def part(of: Ledger, *, failures: tuple[Failure, ...] = (), **changes: Any) -> PartState:
     events = int(of.table.events[of.done].sum())
-    made = PartState(of, {}, (status(0, events, read=1000),), failures, 2.0, 1, plan(), moved)
+    made = PartState(of, {}, (status(0, events, read=1000),), failures, 2.0, 1, plan())
     return replace(made, **changes)

@@ -16,6 +16,7 @@ import pytest
 
 import mpidist as md
 from mpidist import cli
+from mpidist.threadworld import ThreadWorld
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -314,20 +315,15 @@ def test_ranks_that_do_not_start(call: Callable[..., Called], monkeypatch: pytes
     assert err == "WorldError: no 2 ranks on this machine: mpiexec was not found.\n"
 
 
-class Dead:
+class Dead(ThreadWorld):
     """Ranks that die when they get work."""
-
-    size = 1
-    hosts = ("here",)
 
     def submit(self, run_id: str, task: bytes, on_message: Any, on_end: Any) -> None:
         on_end(md.errors.RankDied("a rank of 1 has ended"))
 
-    def control(self, run_id: str, word: str) -> None: ...
-
 
 def test_ranks_that_die(call: Callable[..., Called], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mpidist.batch.ThreadWorld", lambda _: Dead())
+    monkeypatch.setattr("mpidist.batch.ThreadWorld", Dead)
     code, _, err = call("run", EXAMPLES / "adl" / "q1.py", "-n", 0)
     assert code == 3
     assert "RankDied: a rank of 1 has ended" in err

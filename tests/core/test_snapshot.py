@@ -14,6 +14,7 @@ import pytest
 
 import mpidist as md
 from mpidist.errors import ResultError
+from mpidist.ledger import Elsewhere
 from mpidist.plan import make_plan
 from mpidist.results import Total
 from mpidist.run import Run
@@ -48,16 +49,17 @@ def test_progress_of_one_part() -> None:
     assert [(each.name, each.fraction) for each in progress.samples] == [("data", 0.5), ("mc", 0.5)]
 
 
-def test_a_moved_part_answers_for_what_it_has_done_only() -> None:
+def test_a_part_does_not_answer_for_what_is_elsewhere() -> None:
     of = table(100, 60)
-    first = part(ledger(of, "02", failed="1"), failures=(failure(),), moved=True)
+    begun = ledger(of, "02", failed="1")
+    first = part(replace(begun, elsewhere=Elsewhere(frozenset({1, 3}))))
     rest = replace(of, chunks=tuple(replace(of.chunks[i], index=n) for n, i in enumerate((1, 3))))
     second = part(ledger(rest, "0"))
     both = snapshot(first, second)
     assert (both.progress.events_done, both.progress.events_total) == (130, 160)
     assert (both.progress.chunks_done, both.progress.chunks_total) == (3, 4)
     assert both.failures == ()
-    assert both.seconds == 4.0
+    assert both.seconds == 2.0  # at the same time
     receipt = both.receipt
     assert not receipt.complete
     assert str(receipt).startswith("130 of 160 events, 0 failed, 1 of 4 chunks not reached")
@@ -70,7 +72,10 @@ def test_files_with_problems_are_no_more_counted_when_they_are_another_parts_wor
     broken = part(ledger(table(100, problems=1), "01"), failures=(failure(stop=0),))
     assert snapshot(broken).receipt.files_failed == 1
     assert not snapshot(broken).receipt.complete
-    assert snapshot(replace(broken, moved=True), part(ledger(table(10), "01"))).receipt.complete
+    elsewhere = replace(
+        broken, ledger=replace(broken.ledger, elsewhere=Elsewhere(files=frozenset({1}))), failures=()
+    )
+    assert snapshot(elsewhere, part(ledger(table(10), "01"))).receipt.complete
     early = part(ledger(table(100, unscanned=3), "01"))
     assert not snapshot(early).receipt.complete
     assert "3 of 1 files not looked at" in str(snapshot(early).receipt)

@@ -451,3 +451,61 @@ def test_the_kernel_never_imports_mpi() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_session_of_several_worlds(state: Path, tmp_path: Path) -> None:
+    """Ranks are added to a run that goes on, killed, and released; the bits are those of one process."""
+    for number in range(80):
+        os.link(DIMUON, tmp_path / f"d{number}.root")
+    events = md.open(f"{tmp_path}/*.root:Events")
+    slow = Slow(tmp_path)
+    slow.free.touch()
+    with md.connect(md.Local(ranks=1)) as growing:
+        first = growing.world
+        run = growing.run(slowly(events, slow), pace=PACE)
+        await_progress(run)
+        second = growing.add(md.Local(ranks=2), tell=lambda _: None)
+        assert growing.worlds == (first, second)
+        assert (growing.size, len(growing.hosts)) == (3, 3)
+        assert repr(growing).startswith(
+            f"<Session {growing.id}: 3 MPI ranks in 2 worlds\n  0: 1 MPI ranks on"
+        )
+        with pytest.raises(WorldError, match=r"share no communicator. Hint: session.worlds\[0\].px"):
+            growing.px.execute("pass")
+        wait_for(lambda: worlds_of(run) == {0, 1})
+        os.kill(second.pids[1], signal.SIGKILL)
+        wait_for(lambda: run.losses)
+        assert "has ended" in run.losses[0]
+        assert run.state == "running"
+        assert repr(second).endswith("ended>")
+        third = growing.add(md.Local(ranks=1), tell=lambda _: None)
+        wait_for(lambda: worlds_of(run) == {0, 1, 2})
+        with pytest.raises(WorldError, match="no such world"):
+            growing.release(world_of_another())
+        growing.release(first)
+        assert growing.worlds == (second, third)
+        assert marked(first.name) == []
+        with pytest.raises(WorldError, match=r"there are no others. Hint: session\.add"):
+            growing.release(third)
+        assert run.state == "running"
+        slow.hurry()
+        assert_same(run.result(), on_threads(slowly(events, slow)))
+        assert str(run.receipt).startswith("8000000 of 8000000 events, 0 failed")
+    assert [each.name for each in (first, second, third) if marked(each.name)] == []
+
+
+def worlds_of(run: Run) -> set[int]:
+    """Those that have done something."""
+    ranks = run.snapshot.ranks if run.snapshot is not None else ()
+    return {status.world for status in ranks if status.events}
+
+
+def world_of_another() -> World:
+    return object()  # type: ignore[return-value]
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -53,7 +53,7 @@ def test_a_process_is_known_by_number_and_start(gone: ProcessId) -> None:
 
 
 def test_marked_processes_are_ended_even_if_they_ignore_term() -> None:
-    name = Record.begin(1, "here").name
+    name = Record.begin(1, "here", "s").name
     process = _sleeper(name)
     other = _sleeper(name + "x")
     try:
@@ -69,7 +69,7 @@ def test_marked_processes_are_ended_even_if_they_ignore_term() -> None:
 
 
 def test_records_are_private_and_come_back_equal() -> None:
-    record = Record.begin(4, "here")
+    record = Record.begin(4, "here", "s")
     record = replace(record, controller=ProcessId(1, 2.5), engines=(3, 4), cluster_file="/x")
     record.folder.mkdir()
     record.write()
@@ -88,14 +88,14 @@ def test_a_damaged_record_is_none(tmp_path: Path) -> None:
 
 
 def test_worlds_in_use_are_no_orphans() -> None:
-    record = Record.begin(1, "here")
+    record = Record.begin(1, "here", "s")
     record.write()
     assert orphans() == ()
     assert record.file.exists()
 
 
 def test_records_without_processes_are_removed(gone: ProcessId) -> None:
-    record = replace(Record.begin(1, "here"), kernel=gone)
+    record = replace(Record.begin(1, "here", "s"), kernel=gone)
     record.folder.mkdir()
     record.write()
     assert orphans() == ()
@@ -109,14 +109,14 @@ def test_records_of_other_machines_are_left_alone(gone: ProcessId) -> None:
         (f"{host} {boot} pid:[1]", True),
         (f"{host} x y", False),
     ):
-        record = replace(Record.begin(1, "here"), kernel=gone, machine=other)
+        record = replace(Record.begin(1, "here", "s"), kernel=gone, machine=other)
         record.write()
         assert orphans() == ()
         assert record.file.exists() == stays
 
 
 def test_an_orphan_is_found_claimed_once_and_cleaned(gone: ProcessId) -> None:
-    record = replace(Record.begin(3, "here"), kernel=gone)
+    record = replace(Record.begin(3, "here", "s"), kernel=gone)
     record.folder.mkdir()
     record.write()
     process = _sleeper(record.name)

@@ -211,7 +211,7 @@ def rank_rows(ranks: Sequence[RankStatus]) -> str:
     groups: dict[str, list[RankStatus]] = {}
     by_host = len(ranks) > MOST_RANKS
     for status in ranks:
-        key = status.host if by_host else f"{status.rank} on {status.host}"
+        key = status.host if by_host else f"{status.label} on {status.host}"
         groups.setdefault(key, []).append(status)
     lines = []
     for key, members in list(groups.items())[:MOST_RANKS]:

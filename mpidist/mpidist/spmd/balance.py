@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mpidist.spmd.header import Headers
 
-__all__ = ["Transfer", "apply_transfers", "transfers"]
+__all__ = ["Transfer", "apply_transfers", "gifts", "transfers"]
 
 HORIZON = 1.0
 """Seconds of work left below which a rank is given more."""
@@ -59,6 +59,18 @@ def transfers(headers: Headers) -> list[Transfer]:
                 spare[giver] -= count
                 want -= count
     return moves
+
+
+def gifts(headers: Headers, permille: int) -> list[int]:
+    """How many chunks each rank gives to another lease, from the end of its queue: about `permille` of what it has left.
+
+    At least one in all if any rank can give one, so that a lease of few chunks can be divided too.
+    """
+    left, offered = headers["left"], headers["offered"]
+    given = np.minimum(offered, np.rint(left * (permille / 1000)).astype(np.int64))
+    if given.sum() == 0 and permille > 0 and offered.max(initial=0) > 0:
+        given[int(np.argmax(offered))] = 1
+    return [int(number) for number in given]
 
 
 def _speeds(speed: NDArray[np.float64]) -> NDArray[np.float64]:

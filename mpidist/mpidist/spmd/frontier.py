@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from mpidist.chunks import Owners, cut, file_order
 from mpidist.datasets import FileInfo, scan
 from mpidist.ledger import Table
+from mpidist.spmd.lease import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from mpidist.chunks import Chunk
     from mpidist.datasets import FileRef
     from mpidist.plan import Plan
-    from mpidist.spmd.lease import Lease
 
 __all__ = ["Frontier", "table_of"]
 
@@ -120,6 +120,15 @@ class Frontier:
         with self._lock:
             found, self._found = self._found, []
             return found, self.waiting
+
+    def give(self, permille: int) -> Lease:
+        """Let go of so much of the files that nobody scans yet, those that come last: what another lease has from now on."""
+        with self._lock:
+            count = round(len(self._waiting) * permille / 1000)
+            given = self._waiting[:count]  # the next one is at the end
+            del self._waiting[:count]
+        whole = Lease.whole(given)
+        return whole if self._lease is None else self._lease.of(whole.files)
 
     def pieces(
         self, infos: Iterable[FileInfo], first: int

@@ -7,7 +7,7 @@ decide alone, and none can wait for a message that another does not send: this i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PAUSE", "STOP", "Headers", "row", "words_of"]
+__all__ = ["PAUSE", "STOP", "Gift", "Headers", "gift_of", "give", "row", "words_of"]
 
 STOP, PAUSE = 1, 2
 """Bits of the field `words`: what the kernel asked this rank for."""
@@ -30,12 +30,14 @@ FIELDS = (
     "events",
     "bytes_read",
     "failures",
-    "new_files",  # files that it has scanned and tells now
+    "new_files",  # files that it has scanned, or given away, and tells now
     "unscanned",  # files that it has still to scan
     "left",  # chunks in this rank's queue that are not done
     "offered",  # how many of them, from the end, it will not touch before it has read the headers
     "speed",  # chunks per 1000 seconds
     "words",
+    "gift",  # number of the newest request to give work to another lease that it has heard of; 0 for none
+    "gift_permille",  # how much of the work that is left
     "object_bytes",  # size of this rank's pickled payloads
     *(f"{phase}_ns" for phase in PHASES),
 )
@@ -45,6 +47,24 @@ _PLACE = {name: number for number, name in enumerate(FIELDS)}
 def words_of(asked: frozenset[str]) -> int:
     """The bits for a set of control words."""
     return (STOP if "stop" in asked else 0) | (PAUSE if "pause" in asked else 0)
+
+
+class Gift(NamedTuple):
+    """A request of the kernel: give `permille` of the work that is left to another lease. Numbered from 1 in a task."""
+
+    number: int = 0
+    permille: int = 0
+
+
+def give(number: int, share: float) -> str:
+    """The control word that asks for a gift of a `share` between 0 and 1 of what is left."""
+    return f"give:{number}:{round(1000 * share)}"
+
+
+def gift_of(asked: frozenset[str]) -> Gift:
+    """The newest request among the control words."""
+    gifts = [Gift(*map(int, word.split(":")[1:])) for word in asked if word.startswith("give:")]
+    return max(gifts, default=Gift())
 
 
 def row(values: Mapping[str, int], seconds: Mapping[str, float], layout: Sequence[int]) -> NDArray[np.int64]:
@@ -78,6 +98,12 @@ class Headers:
         return int(np.bitwise_or.reduce(self["words"]))
 
     @property
+    def gift(self) -> Gift:
+        """The newest request to give work away that any rank has heard of."""
+        newest = int(np.argmax(self["gift"]))
+        return Gift(int(self["gift"][newest]), int(self["gift_permille"][newest]))
+
+    @property
     def layout(self) -> tuple[int, ...]:
         """The limb ranges that hold the sums of every rank."""
         return tuple(self.rows[:, len(FIELDS) :].max(axis=0).tolist())
@@ -89,8 +115,8 @@ class Headers:
             msg = f"ranks are in different exchanges: {sequences.tolist()}"
             raise WorldError(msg)
 
-    def statuses(self, hosts: Sequence[str]) -> tuple[RankStatus, ...]:
-        """The rows as records."""
+    def statuses(self, hosts: Sequence[str], world: int) -> tuple[RankStatus, ...]:
+        """The rows as records of the ranks of a world."""
         return tuple(
             RankStatus(
                 rank,
@@ -101,6 +127,7 @@ class Headers:
                 bytes_read=int(self["bytes_read"][rank]),
                 failures=int(self["failures"][rank]),
                 seconds={phase: float(self[f"{phase}_ns"][rank]) / 1e9 for phase in PHASES},
+                world=world,
             )
             for rank in range(len(self.rows))
         )

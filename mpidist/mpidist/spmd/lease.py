@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from mpidist.chunks import Chunk
-    from mpidist.datasets import FileInfo
+    from mpidist.datasets import FileInfo, FileRef
     from mpidist.ledger import Table
 
-__all__ = ["Lease", "restricted"]
+__all__ = ["NOTHING", "Lease", "restricted"]
+
+P = TypeVar("P", int, tuple[int, int, int])
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,38 @@ class Lease:
 
     files: frozenset[int]
     chunks: frozenset[tuple[int, int, int]]
+
+    @classmethod
+    def whole(cls, refs: Iterable[FileRef]) -> Lease:
+        """All of some files."""
+        return cls(frozenset(ref.index for ref in refs), frozenset())
+
+    def __bool__(self) -> bool:
+        """Whether it holds anything."""
+        return bool(self.files or self.chunks)
+
+    def __or__(self, other: Lease) -> Lease:
+        """Both together."""
+        return Lease(self.files | other.files, self.chunks | other.chunks)
+
+    def __sub__(self, other: Lease) -> Lease:
+        """Without the files and the single chunks of another."""
+        return Lease(self.files - other.files, self.chunks - other.chunks)
+
+    def of(self, files: Collection[int]) -> Lease:
+        """What it has of some files."""
+        return Lease(
+            self.files & frozenset(files), frozenset(place for place in self.chunks if place[0] in files)
+        )
+
+    def divided(self, weights: Sequence[float], sample: Callable[[int], int]) -> list[Lease]:
+        """In disjoint parts, about as large as `weights` say, each with its share of every sample.
+
+        `sample` gives the number of the sample of a file. Files count alike, and so do chunks.
+        """
+        files = _dealt(self.files, weights, sample)
+        chunks = _dealt(self.chunks, weights, lambda place: sample(place[0]))
+        return [Lease(frozenset(f), frozenset(c)) for f, c in zip(files, chunks, strict=True)]
 
     @staticmethod
     def place(chunk: Chunk) -> tuple[int, int, int]:
@@ -63,6 +97,22 @@ class Lease:
         )
         held = restricted(full, lambda chunk: self.holds(chunk) and chunk.file not in changed)
         return replace(held, files=files)
+
+
+NOTHING = Lease(frozenset(), frozenset())
+
+
+def _dealt(pieces: Iterable[P], weights: Sequence[float], sample: Callable[[P], int]) -> list[list[P]]:
+    """Sample by sample, each piece to the one that is farthest behind its weight."""
+    dealt: list[list[P]] = [[] for _ in weights]
+    by_sample: dict[int, list[P]] = {}
+    for piece in sorted(pieces):
+        by_sample.setdefault(sample(piece), []).append(piece)
+    for number in sorted(by_sample):
+        for piece in by_sample[number]:
+            least = min(range(len(weights)), key=lambda i: ((len(dealt[i]) + 1) / weights[i], i))
+            dealt[least].append(piece)
+    return dealt
 
 
 def _changed(info: FileInfo, place: tuple[int, int, int]) -> str:

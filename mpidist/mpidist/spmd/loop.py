@@ -10,7 +10,8 @@ An *exchange* ends a slice. On every rank, in this order:
 4. *Reduce* the copies to rank 0, again while computing. Rank 0 publishes the snapshot.
 
 Files are scanned meanwhile by a thread (`mpidist.spmd.frontier`); new files and their chunks are appended to everybody's
-table in step 3.
+table in step 3. There too ranks let go of chunks, when the kernel has asked for a gift: another world of ranks does them. The
+files that nobody has scanned are given by each rank by itself, and told with its next header.
 
 An exception of the user's code or of a file is kept as a `Failure` (`mpidist.spmd.worker`), and the rank still joins every
 exchange. After "stop" or "pause" one more exchange follows, so that what was computed meanwhile is not lost.
@@ -27,10 +28,11 @@ from typing import TYPE_CHECKING, Literal
 
 import cloudpickle
 
-from mpidist.spmd.balance import apply_transfers, transfers
+from mpidist.spmd.balance import apply_transfers, gifts, transfers
 from mpidist.spmd.comm import FIRST_PAUSE, LONGEST_PAUSE
 from mpidist.spmd.exchange import share, tree_reduce, until
-from mpidist.spmd.header import PAUSE, STOP, Headers, row, words_of
+from mpidist.spmd.header import PAUSE, STOP, Gift, Headers, gift_of, row, words_of
+from mpidist.spmd.lease import NOTHING, Lease
 from mpidist.spmd.packing import Lengths, Objects, merge_objects
 from mpidist.spmd.worker import Worker
 
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from mpidist.spmd.comm import Rank
     from mpidist.spmd.frontier import Frontier
 
-__all__ = ["Loop", "Pace", "Reduced"]
+__all__ = ["Growth", "Loop", "Pace", "Reduced"]
 
 Verdict = Literal["go", "done", "stopped", "paused"]
 OBJECTS_TAG, FILES_TAG = 1, 3
@@ -87,9 +89,23 @@ class Reduced:
     has_payloads: bool
     has_failures: bool
     growth: bytes | None
-    """Pickled files and chunks that were added to the table since the last state (with the last: all); None for none."""
+    """Pickled `Growth` of the table since the last state (with the last: all of it); None for none."""
     table_size: tuple[int, int]
     """How many files and chunks the table has."""
+    gift: int
+    """The number of the last request for a gift that was met."""
+
+
+@dataclass(slots=True)
+class Growth:
+    """What was added to the table of a lease, and what was given to another."""
+
+    files: list[FileInfo] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    given: Lease = NOTHING
+
+    def __bool__(self) -> bool:
+        return bool(self.files or self.chunks or self.given)
 
 
 class Flight:
@@ -144,8 +160,13 @@ class Loop:
         self.sequence = 0
         self._position = self._told = 0
         self._limit: int | None = None
-        self._fresh: list[FileInfo] = []
-        self._grown: tuple[list[FileInfo], list[Chunk]] = ([], [])
+        self._fresh: tuple[list[FileInfo], Lease] = ([], NOTHING)
+        self._grown = Growth()
+        self._given = NOTHING
+        self._gift = self._files_gift = (
+            Gift()
+        )  # the requests that chunks, and this rank's files, were given for
+        self._heard = Gift()
         self._shown = self._showing = False
         self._verdict: Verdict = "go"
         self._wanted = True
@@ -269,15 +290,15 @@ class Loop:
         header = self._header(len(blob))
         headers = Headers((yield from until(comm.allgather(header))))
         headers.check()
-        found: list[list[FileInfo]] = []
+        found: list[tuple[list[FileInfo], Lease]] = []
         if headers.total("new_files"):
             found = yield from share(comm, self._fresh, FILES_TAG)
 
-        verdict = self._agree(headers, [info for infos in found for info in infos])
+        for _, given in found:
+            self._grown.given |= given
+        verdict = self._agree(headers, [info for infos, _ in found for info in infos])
         last = ending is not None or verdict == "done"
-        growth, self._grown = self._grown, ([], [])
-        if last:  # the whole table, should an earlier message have been lost
-            growth = (list(self.table.files), list(self.table.chunks))
+        growth = self._told_growth(last=last)
         sums, maxima, lengths = worker.accumulators.pack(headers.layout, worker.done, worker.failed)
         worker.thaw()
         with_payloads = worker.accumulators.has_payloads and (
@@ -309,10 +330,17 @@ class Loop:
             merged,
             with_payloads,
             with_failures,
-            cloudpickle.dumps(growth) if growth[0] else None,
+            cloudpickle.dumps(growth) if growth else None,
             (len(self.table.files), len(self.table.chunks)),
+            self._gift.number,
         )
         return verdict, reduced
+
+    def _told_growth(self, *, last: bool) -> Growth:
+        """What this exchange tells of the table: with the last one all of it, should an earlier message have been lost."""
+        grown, self._grown = self._grown, Growth()
+        self._given |= grown.given
+        return Growth(list(self.table.files), list(self.table.chunks), self._given) if last else grown
 
     def _header(self, object_bytes: int) -> NDArray[np.int64]:
         self.sequence += 1
@@ -322,7 +350,9 @@ class Loop:
         # What it will work on until it has read the headers, if this exchange takes as long as the last.
         reserve = int((self._flight_seconds or self.pace.period) * speed) + 1
         offered = max(0, left - reserve)
-        self._fresh, unscanned = ([], 0) if self.frontier is None else self.frontier.take()
+        asked = self.rank.asked()
+        self._heard = max(self._heard, gift_of(asked))
+        self._fresh, unscanned = self._take()
         self._limit = len(self.queue) - offered
         values = {
             "sequence": self.sequence,
@@ -331,14 +361,27 @@ class Loop:
             "bytes_read": self.reader.bytes_read,
             "failures": int(self.worker.failed.sum()),
             "left": left,
-            "new_files": len(self._fresh),
+            "new_files": len(self._fresh[0]) + len(self._fresh[1].needed),
             "unscanned": unscanned,
             "offered": offered,
             "speed": int(1000 * speed),
-            "words": words_of(self.rank.asked()) | self._words,
+            "words": words_of(asked) | self._words,
+            "gift": self._heard.number,
+            "gift_permille": self._heard.permille,
             "object_bytes": object_bytes,
         }
         return row(values, self.worker.seconds, self.worker.accumulators.layout())
+
+    def _take(self) -> tuple[tuple[list[FileInfo], Lease], int]:
+        """The files that were scanned since the last exchange, those that are given away now, and how many are waiting."""
+        if self.frontier is None:
+            return ([], NOTHING), 0
+        given = NOTHING
+        if self._heard.number > self._files_gift.number:
+            self._files_gift = self._heard
+            given = self.frontier.give(self._heard.permille)
+        found, unscanned = self.frontier.take()
+        return (found, given), unscanned
 
     def _agree(self, headers: Headers, found: list[FileInfo]) -> Verdict:
         """What all ranks do next, and the work they have from now on, from what all ranks know."""
@@ -354,9 +397,22 @@ class Loop:
             self._verdict = "paused"
         else:
             self._verdict = "go"
-            apply_transfers(self.queues, transfers(headers))
+            self._heard = max(self._heard, headers.gift)
+            if self._heard.number > self._gift.number and self.frontier is not None:
+                self._give(headers)
+            else:
+                apply_transfers(self.queues, transfers(headers))
         self.grow(found, open_ends)
         return self._verdict
+
+    def _give(self, headers: Headers) -> None:
+        """On every rank alike: let go of chunks at the ends of the queues."""
+        self._gift = self._heard
+        for queue, count in zip(self.queues, gifts(headers, self._gift.permille), strict=True):
+            if count:
+                given = frozenset(Lease.place(self.table.chunks[i]) for i in queue[-count:])
+                self._grown.given |= Lease(frozenset(), given)
+                del queue[-count:]
 
     def grow(self, found: Iterable[FileInfo], open_ends: list[int] | None = None) -> None:
         """On every rank alike: append files to the table, and their chunks to the queues of their owners.
@@ -371,8 +427,8 @@ class Loop:
             return
         self.table = self.table.extended(files, chunks)
         self.worker.extend(len(chunks))
-        self._grown[0].extend(files)
-        self._grown[1].extend(chunks)
+        self._grown.files.extend(files)
+        self._grown.chunks.extend(chunks)
         new: dict[int, list[int]] = {}
         for chunk, owner in zip(chunks, owners, strict=True):
             new.setdefault(owner, []).append(chunk.index)

@@ -3,8 +3,9 @@
 Rank 0 publishes, and at the end returns, messages of three kinds (`meta["kind"]`):
 
 - ``scan``: how many of the files that open axes need are scanned;
-- ``begin``: the hosts of the ranks, how many files of each sample there are, and the ranges found for open axes, once;
-- ``state``: the exact state after an exchange, with the files and chunks that are new in it.
+- ``begin``: the hosts of the ranks, how many files of each sample there are, and the ranges found for open axes, once (not
+  ``work``: it was stopped before they were found);
+- ``state``: the exact state after an exchange, with the files and chunks that are new in it, and those that were given away.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ class Start:
         loop.elapsed = time.perf_counter() - began
         if rank.rank == 0:
             rank.publish(
-                {"kind": "begin", "hosts": hosts, "expected": expected.tolist()}, [cloudpickle.dumps(probed)]
+                {"kind": "begin", "hosts": hosts, "expected": expected.tolist(), "work": work},
+                [cloudpickle.dumps(probed)],
             )
         if work:
             loop.grow(known)
@@ -155,6 +157,7 @@ def state_message(reduced: Reduced) -> Message:
         "failures": reduced.has_failures,
         "growth": reduced.growth is not None,
         "table": list(reduced.table_size),
+        "gift": reduced.gift,
     }
     return meta, [
         reduced.sums,

@@ -71,6 +71,7 @@ class Launcher(Protocol):
         besides what ipyparallel asks for, what a batch system can tell:
 
         - ``waiting()``: why the ranks cannot be up yet, in words (None: they should be coming, and `timeout` counts);
+        - ``label``: what the batch system calls it, such as "job 4711";
         - ``ends``: when the ranks will be ended at the latest (seconds since the epoch; None: nobody knows);
         - ``how_ended()``: how they ended, in words (None: they have not);
         - ``lease``: seconds for which ranks may outlive their kernel (None: for ever); then `keeper` ends them;

@@ -32,7 +32,12 @@ from mpidist.world.processes import MARK, ProcessId, end, machine, marked
 if TYPE_CHECKING:
     from mpidist.world.world import World
 
-__all__ = ["Orphan", "Record", "orphans", "start_keeper", "state_folder"]
+__all__ = ["Orphan", "Record", "new_id", "orphans", "start_keeper", "state_folder"]
+
+
+def new_id() -> str:
+    """A random name for a session."""
+    return os.urandom(4).hex()
 
 
 def state_folder() -> Path:
@@ -49,7 +54,7 @@ class Record:
     """What is known of a world from outside: enough to find and end its processes, or to connect again.
 
     `machine`: where pids are valid; `kernel`: who uses it; `engines`: pids by rank; `started`: s since the epoch;
-    `cancel`: the command that ends ranks which are not on this machine.
+    `cancel`: the command that ends ranks which are not on this machine; `session`: the id of the session it belongs to.
     """
 
     name: str
@@ -63,15 +68,16 @@ class Record:
     mpiexec: ProcessId | None = None
     engines: tuple[int, ...] = ()
     cancel: tuple[str, ...] = ()
+    session: str = ""
 
     @classmethod
-    def begin(cls, size: int, place: str) -> Self:
+    def begin(cls, size: int, place: str, session: str) -> Self:
         """The record of a world about to be started by this process."""
         kernel = ProcessId.of(os.getpid())
         if kernel is None:
             raise WorldError(f"this process ({os.getpid()}) cannot be found in the list of processes")
         name = f"mpidist-{os.urandom(8).hex()}"
-        return cls(name, machine(), kernel, size, time.time(), place)
+        return cls(name, machine(), kernel, size, time.time(), place, session=session)
 
     @property
     def folder(self) -> Path:

@@ -16,7 +16,7 @@ import time
 import warnings
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from mpidist.errors import RankDied, WorldError
 from mpidist.spmd import engine
@@ -58,7 +58,7 @@ class World:
         self._flights: dict[int, Flight] = {}
         self._number = 0
         self._death: RankDied | None = None
-        self._closed = False
+        self._closed = self._ending = False
         self._lost: list[int] = []
         self._watching = threading.Event()
         self._keeper: subprocess.Popen[bytes] | None = None
@@ -73,16 +73,24 @@ class World:
     # ------------------------------------------------------------------ start
 
     @classmethod
-    def start(cls, launcher: Launcher, *, tell: Callable[[str], None] | None = None) -> World:
+    def start(
+        cls,
+        launcher: Launcher,
+        *,
+        session: str = "",
+        tell: Callable[[str], None] | None = None,
+        given_up: threading.Event | None = None,
+    ) -> World:
         """Start the ranks of `launcher` and verify them; a few seconds, or as long as a batch system takes.
 
-        `tell` gets why they are not up yet, in words, whenever that changes.
+        `session` is the id of the session that it belongs to. `tell` gets why they are not up yet, in words, whenever that
+        changes; setting `given_up` takes the request back.
 
         Raises WorldError when something needed is missing, when the ranks are not up in time, when they are not
         one MPI world, or when they run other versions than the kernel (a RuntimeWarning if that does not matter).
         """
         launcher.check()
-        record = Record.begin(launcher.size, launcher.describe())
+        record = Record.begin(launcher.size, launcher.describe(), session)
         record.folder.mkdir(mode=0o700)
         record.write()
         try:
@@ -93,7 +101,7 @@ class World:
         world = cls(record, cluster, Loop(record.name))
         world.notes = launcher.notes
         try:
-            world._launch(launcher.timeout, tell or (lambda _: None))
+            world._launch(launcher.timeout, tell or (lambda _: None), given_up or threading.Event())
         except BaseException:
             world.close()
             raise
@@ -126,7 +134,7 @@ class World:
             raise
         return world
 
-    def _launch(self, timeout: float, tell: Callable[[str], None]) -> None:
+    def _launch(self, timeout: float, tell: Callable[[str], None], given_up: threading.Event) -> None:
         deadline = time.monotonic() + timeout
         try:
             self._loop.run(self._cluster.start_controller(), timeout)
@@ -143,10 +151,15 @@ class World:
             raise self._not_up(
                 f"controller or mpiexec could not be started: {error}", self._cluster.controller
             ) from error
-        self._connect(timeout, tell)
+        self._connect(timeout, tell, given_up)
         self._verify(timeout)
 
-    def _connect(self, timeout: float, tell: Callable[[str], None] | None = None) -> None:
+    def _connect(
+        self,
+        timeout: float,
+        tell: Callable[[str], None] | None = None,
+        given_up: threading.Event | None = None,
+    ) -> None:
         """Connect the client and wait until every rank is registered, `timeout` s from when nothing else is waited for."""
         deadline = time.monotonic() + timeout
         waiting = getattr(self._engines, "waiting", lambda: None)
@@ -159,6 +172,8 @@ class World:
         except (FutureTimeout, TimeoutError, OSError, RuntimeError) as error:
             raise self._not_up("the controller does not answer", self._cluster.controller) from error
         while len(self.client.ids) < self.size:
+            if given_up is not None and given_up.is_set():
+                raise WorldError(f"the {self.size} ranks on {self.place} were not waited for: cancelled")
             before, words = words, waiting()
             if words is not None:
                 deadline = time.monotonic() + timeout
@@ -229,9 +244,47 @@ class World:
         return self._record.place
 
     @property
+    def job(self) -> str:
+        """What the batch system calls it, such as "job 4711"; "" without one."""
+        return str(getattr(self._engines, "label", ""))
+
+    @property
     def alive(self) -> bool:
         """Whether tasks can be submitted: neither closed nor has a process ended."""
         return not self._closed and self._death is None
+
+    @property
+    def open(self) -> bool:
+        """Whether it should be given work: it is alive, and its time is not about to be over."""
+        return self.alive and not self._ending
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task is under way."""
+        return bool(self._flights)
+
+    @property
+    def state(self) -> str:
+        """ "ready", "busy", "ending" (its time is about to be over) or "ended"."""
+        if not self.alive:
+            return "ended"
+        return "ending" if self._ending else "busy" if self.busy else "ready"
+
+    @property
+    def words(self) -> str:
+        """The world in one line: ranks, hosts, state, time left."""
+        hosts = sorted(set(self.hosts))
+        where = hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
+        text = f"{self.size} MPI ranks on {where}"
+        if self.job:
+            text += f" ({self.job})"
+        text += f", {self.state}"
+        if self.alive and self.ends is not None:
+            text += f", {max(self.ends - time.time(), 0.0) / 60:.0f} min left"
+        return text
+
+    def __repr__(self) -> str:
+        return f"<World {self.name}: {self.words}>"
 
     def submit(
         self,
@@ -259,7 +312,12 @@ class World:
                 raise
         threading.Thread(target=self._follow, args=(flight,), name=f"run {run_id}", daemon=True).start()
 
-    def control(self, run_id: str, word: Literal["stop", "pause"]) -> None:
+    def others(self, run_id: str) -> bool:
+        """Whether tasks of other runs are under way or waiting."""
+        with self._lock:
+            return any(flight.run_id != run_id for flight in self._flights.values())
+
+    def control(self, run_id: str, word: str) -> None:
         """Tell every rank `word` for the tasks of `run_id` that are under way; nothing if there is none.
 
         Any thread; does not wait for an answer. Words are remembered by the ranks until the task ends.
@@ -277,12 +335,12 @@ class World:
         view.block = True
         return view
 
-    def activate(self) -> None:
-        """Make `%px` and `%%px` mean these ranks, when in IPython."""
+    def activate(self, suffix: str = "") -> None:
+        """Make `%px` and `%%px`, with `suffix` after their names, mean these ranks, when in IPython."""
         self._require()
         shell = sys.modules.get("IPython")
         if shell is not None and shell.get_ipython() is not None:
-            self.client.activate()
+            self.client.activate(suffix=suffix)
 
     def _follow(self, flight: Flight) -> None:
         try:
@@ -317,6 +375,7 @@ class World:
         while not self._watching.wait(WATCH_SECONDS):
             if self.ends is not None and countdown.at(self.ends - time.time()):
                 with self._lock:
+                    self._ending = True
                     numbers = list(self._flights)
                 for number in numbers:
                     self._tell(number, "stop")
