@@ -22,12 +22,12 @@ from .export import to_root
 from .lazy import Lazy, apply, param
 from .results import count, cutflow, hist, max, mean, min, profile, reduce, sum, take
 from .run import Run
-from .session import Session, adopt, compute, connect, request
+from .session import Session, attach, compute, connect, request
 from .snapshot import Results, Snapshot
 from .spmd.loop import Pace
 from .terminal import watch
 from .version import __version__ as __version__
-from .world import Local, orphans
+from .world import Local, sessions
 
 __all__ = [
     "Lazy",
@@ -38,8 +38,8 @@ __all__ = [
     "Saved",
     "Session",
     "Snapshot",
-    "adopt",
     "apply",
+    "attach",
     "axis",
     "compute",
     "connect",
@@ -52,11 +52,11 @@ __all__ = [
     "mean",
     "min",
     "open",
-    "orphans",
     "param",
     "profile",
     "reduce",
     "request",
+    "sessions",
     "sum",
     "take",
     "to_root",

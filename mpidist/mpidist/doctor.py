@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .errors import MpidistError
 from .version import __version__
-from .world import Local, World, orphans
+from .world import Local, World, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,9 +95,12 @@ def _port() -> str:
 
 
 def _left_over() -> str:
-    left = orphans()
+    left = [info for info in sessions() if not info.in_use]
     if left:
-        msg = "; ".join(map(str, left)) + ". Hint: for orphan in mpidist.orphans(): orphan.clean()"
+        msg = (
+            "; ".join(map(str, left))
+            + f". Hint: mpidist.attach({left[0].id!r}) uses them, attach(...).close() ends them."
+        )
         raise Note(msg)
     return "none"
 

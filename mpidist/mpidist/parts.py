@@ -36,8 +36,8 @@ GIVE_SECONDS = 0.5
 class Parts:
     """The work of one run, divided."""
 
-    def __init__(self, plan: Plan, pace: Pace) -> None:
-        self._plan, self._pace = plan, pace
+    def __init__(self, plan: Plan, pace: Pace, *, detached: bool = False) -> None:
+        self._plan, self._pace, self._detached = plan, pace, detached
         self._parts: list[Part] = []
         self._void: Part | None = None
         self._unbegun = Lease.whole(plan.dataset.files)
@@ -111,7 +111,9 @@ class Parts:
         for share in shares:
             lease |= share.lease
         everything = lease == Lease.whole(self._plan.dataset.files)
-        task = Start(self._plan, self._pace, None if everything else lease, self._probed or None)
+        task = Start(
+            self._plan, self._pace, None if everything else lease, self._probed or None, self._detached
+        )
         return Part(task, world, shares)
 
     def receive(self, part: Part, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:

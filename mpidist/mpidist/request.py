@@ -79,7 +79,7 @@ class Request(Generic[T]):
             self._end(str(error))
         else:
             self.state = "ready"
-            self._end(f"{world.size} ranks on {world.place} are up")
+            self._end(f"{world.size} rank{'s' if world.size > 1 else ''} on {world.place}: up")
 
     def _end(self, words: str) -> None:
         self._ended.set()

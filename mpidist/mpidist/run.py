@@ -20,7 +20,8 @@ import uuid
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from .checkpoint import save
-from .errors import RankDied, RunFailed, WorldError
+from .errors import DatasetError, RankDied, RunFailed, WorldError
+from .kept import Gone, Kept
 from .parts import Parts
 from .snapshot import Progress, Results, Snapshot
 from .spmd.header import give
@@ -30,8 +31,9 @@ from .spmd.task import Resume
 from .stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from os import PathLike
+    from pathlib import Path
 
     from .errors import Failure
     from .ledger import Receipt
@@ -55,6 +57,9 @@ class WorldPort(Protocol):
     """What a run needs of its ranks; `mpidist.world.World` and `mpidist.threadworld.ThreadWorld` have it."""
 
     @property
+    def name(self) -> str: ...
+
+    @property
     def size(self) -> int: ...
 
     @property
@@ -69,6 +74,10 @@ class WorldPort(Protocol):
     def words(self) -> str:
         """The world in one line, for the user."""
 
+    @property
+    def owned(self) -> bool:
+        """Whether no other kernel has attached it."""
+
     def others(self, run_id: str) -> bool:
         """Whether tasks of other runs are under way, behind which a new one would wait."""
 
@@ -80,6 +89,9 @@ class WorldPort(Protocol):
         on_end: Callable[[list[object] | BaseException], None],
     ) -> None:
         """Start a pickled task on every rank."""
+
+    def outlive(self, run_id: str) -> None:
+        """The ranks are to outlive the kernel while a task of this run is under way."""
 
     def control(self, run_id: str, word: str) -> None:
         """Tell every rank a word; from any thread, without waiting."""
@@ -99,7 +111,10 @@ class Run:
     notebook it is a live view. All methods may be called from any thread.
     """
 
-    def __init__(self, plan: Plan, *worlds: WorldPort, pace: Pace | None = None) -> None:
+    def __init__(
+        self, plan: Plan, *worlds: WorldPort, pace: Pace | None = None, kept: Path | None = None
+    ) -> None:
+        """`kept` is the folder in which a detached run writes itself down, for a kernel that comes later (see `Run.attach`)."""
         self.id = uuid.uuid4().hex[:12]
         self.plan = plan
         self.started = time.time()
@@ -108,8 +123,14 @@ class Run:
         """The worlds that have ended while the run went on with others, in words."""
         self._worlds: list[WorldPort] = list(worlds)
         self._crew = list(range(len(worlds)))
-        self._parts = Parts(plan, pace or Pace())
+        self._parts = Parts(plan, pace or Pace(), detached=kept is not None)
         self._state: State = "starting"
+        self._kept = None if kept is None else Kept(kept / f"run-{self.id}")
+        self._prepare()
+        self._go([(part, part.task) for part in self._claim()])
+
+    def _prepare(self) -> None:
+        """What belongs to this process only."""
         self._word = ""
         self._error: BaseException | None = None
         self._sequence = 0
@@ -118,7 +139,34 @@ class Run:
         self._parting = threading.Condition(self._lock)
         self._inbox: queue.SimpleQueue[tuple[Part | None, str, Any, Any]] = queue.SimpleQueue()
         self._view: Any = None
-        self._go([(part, part.task) for part in self._claim()])
+
+    @classmethod
+    def attach(cls, kept: Kept, worlds: Mapping[str, WorldPort]) -> Run:
+        """A detached run that another kernel began, on worlds that were attached (by name) and whose ranks hold it.
+
+        It goes on where it is, or has its results if it has ended; what was on worlds that are gone is done by the others.
+        """
+        run = cls.__new__(cls)
+        run.id, run.plan, run.started, run._parts, names = kept.read()
+        run.stream = Stream(f"mpidist-stream-{run.id}")
+        run.losses, run._state, run._kept = (), "starting", kept
+        run._worlds = [worlds.get(name) or Gone(name) for name in names]
+        run._crew = []
+        for world in worlds.values():
+            run._enlist(world)
+        run._prepare()
+        tasks: list[tuple[Part, Start | Resume]] = []
+        for part in run._parts:
+            if not part.end or (part.end == "paused" and not part.shed):
+                part.end = ""
+                part.gifts_met = part.gifts
+                tasks.append((part, Resume(again=True, detached=True)))
+            elif part.end in ("lost", "failed"):
+                run._parts.shed(part)
+        if not tasks:  # it was at rest
+            run._inbox.put((None, "join", None, None))
+        run._go(tasks)
+        return run
 
     # --------------------------------------------------------------------- looking
 
@@ -380,6 +428,7 @@ class Run:
         with self._lock:
             self._rest.clear()
             self.stream.reopen()
+            self._write_down()
         threading.Thread(target=self._follow, name=f"mpidist-run-{self.id}", daemon=True).start()
         problems = [problem for part, task in tasks if (problem := self._submit(part, task)) is not None]
         with self._lock:
@@ -397,12 +446,15 @@ class Run:
             self._state = "running"
             if not paused:  # those that were paused have left
                 self._inbox.put((None, "join", None, None))
-        self._go([(part, Resume()) for part in paused])
+        self._go([(part, Resume(detached=self._kept is not None)) for part in paused])
 
     def _submit(self, part: Part, task: Start | Resume) -> BaseException | None:
         """Send a task to the ranks of a part; what goes wrong is its end, and is returned."""
+        world = self._worlds[part.world]
+        if self._kept is not None:
+            world.outlive(self.id)
         try:
-            self._worlds[part.world].submit(
+            world.submit(
                 self.id,
                 dumps(task),
                 lambda meta, buffers: self._inbox.put((part, "message", meta, buffers)),
@@ -431,11 +483,24 @@ class Run:
                     self._message(part, content, buffers)
             with self._lock:
                 made = self._divide()
+                if made or any(kind == "end" for _, kind, _, _ in items):
+                    self._write_down()
                 if not made and not self._parts.active:
                     self._come_to_rest()
                     return
             for part in made:
                 self._submit(part, part.task)
+
+    def _write_down(self) -> None:
+        """Keep a detached run's parts for a kernel that comes later: whenever work has changed hands. Under the lock."""
+        if self._kept is not None and all(world.owned for world in self._worlds):
+            names = [world.name for world in self._worlds]
+            try:
+                self._kept.write(self.id, self.plan, self.started, self._parts, names)
+            except DatasetError as error:
+                logger.warning(
+                    "run %s could not be found again after the end of this kernel: %s", self.id, error
+                )
 
     def _items(self) -> list[tuple[Part | None, str, Any, Any]]:
         """What has come, at least one thing; with several worlds also nothing, from time to time, for others' ranks become free."""

@@ -11,22 +11,24 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Self
 
-from .errors import WorldError
+from .errors import WorldError, near_names
+from .kept import Kept
 from .plan import make_plan
 from .request import Request
 from .run import ENDED, Run
 from .threadworld import ThreadWorld
-from .world import Local, World, new_id, orphans
+from .world import Local, SessionInfo, World, new_id, sessions, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from .snapshot import Results
     from .spmd.loop import Pace
     from .world import Launcher
 
-__all__ = ["Session", "adopt", "compute", "connect", "request"]
+__all__ = ["Session", "attach", "compute", "connect", "request"]
 
 
 class Session:
@@ -145,6 +147,11 @@ class Session:
 
     # ---------------------------------------------------------------------- runs
 
+    @property
+    def _kept(self) -> Path:
+        """The folder of its detached runs."""
+        return state_folder() / f"session-{self.id}"
+
     def run(
         self,
         results: Mapping[str, object] | None = None,
@@ -152,18 +159,22 @@ class Session:
         *,
         pace: Pace | None = None,
         parameters: Mapping[str, object] | None = None,
+        detached: bool = False,
         **named: object,
     ) -> Run:
         """Start computing named results on all worlds; returns at once.
 
         >>> run = session.run(mass=md.hist(mass, bins=100))  # doctest: +SKIP
 
+        A `detached` run goes on when this kernel ends, also in an orderly way: `attach` gives another kernel the session, with
+        the run in its `runs`. Only `session.close()` ends it.
+
         Raises at once, before any rank is asked, what is wrong with the plan (see `make_plan`).
         """
         plan = make_plan({**(results or {}), **named}, parameters=parameters)
         with self._lock:
             worlds = [world for world in self._worlds if world.alive] or [self.world]
-            run = Run(plan, *worlds, pace=pace)
+            run = Run(plan, *worlds, pace=pace, kept=self._kept if detached else None)
             self.runs = [each for each in self.runs if each.state not in ENDED] + [run]
         return run
 
@@ -205,7 +216,7 @@ def connect(launcher: Launcher | None = None, *, tell: Callable[[str], None] | N
     """Start MPI ranks and check that they are one world with this kernel's software; about 4 s for `Local`.
 
     `launcher` says where: default `Local()`, a rank for each core of this machine. Ranks that a killed kernel left
-    behind are reported as a warning, with how to adopt or clean them up. While a batch system makes the ranks wait, `tell` gets
+    behind are reported as a warning, with how to use or end them. While a batch system makes the ranks wait, `tell` gets
     the reason in words whenever it changes (default: it is printed); interrupting cancels the job. Raises WorldError if the ranks do not
     start, do not form one MPI world, or differ from the kernel in versions that matter.
     """
@@ -227,15 +238,58 @@ def request(launcher: Launcher | None = None) -> Request[Session]:
     return Request(Local() if launcher is None else launcher, session.id, arrived)
 
 
+def attach(session: str | SessionInfo | None = None, *, take: bool = False) -> Session:
+    """A session that another kernel has begun (see `sessions`), with the state of its ranks intact.
+
+    `session` is its id; None if there is only one. Runs that were `detached` are in its `runs`: they go on, or have their results;
+    other runs that still go on there are ended. `take` takes it from a kernel that has it; whatever uses it there gets an error.
+
+    Raises WorldError if there is no such session, it is in use, or its ranks cannot be reached.
+    """
+    info = _found(session)
+    worlds, problems = [], []
+    for record in info.claim(take=take):
+        try:
+            worlds.append(World.attach(record))
+        except WorldError as error:
+            problems.append(error)
+    if problems and not worlds:
+        raise problems[0]
+    for problem in problems:
+        warnings.warn(f"session {info.id} goes on without some of its ranks: {problem}", stacklevel=2)
+    made = Session(*worlds, id=info.id)
+    by_name = {world.name: world for world in worlds}
+    for file in sorted(made._kept.glob("run-*"), key=lambda file: file.stat().st_mtime):
+        made.runs.append(Run.attach(Kept(file), by_name))
+    return made
+
+
+def _found(session: str | SessionInfo | None) -> SessionInfo:
+    """The session of that name. Raises WorldError if there is none, or several and no name."""
+    if session is not None and not isinstance(session, str):
+        return session
+    known = {info.id: info for info in sessions()}
+    if session is None and len(known) == 1:
+        return next(iter(known.values()))
+    if session in known:
+        return known[session]
+    listed = "; ".join(str(info) for info in known.values()) or "there are none of this user on this machine"
+    near = near_names(session, known) if session is not None else []
+    hint = f"did you mean {' or '.join(near)}? {listed}" if near else listed
+    what = f"there is no session {session!r}" if session is not None else f"there are {len(known)} sessions"
+    raise WorldError(f"{what}. Hint: {hint}.")
+
+
 def _warn_of_orphans() -> None:
-    left = orphans()
+    left = [info for info in sessions() if not info.in_use]
     if left:
         lines = [
             f"ranks of {len(left)} killed kernel{'s are' if len(left) > 1 else ' is'} still running here:"
         ]
-        lines += [f"  {orphan}" for orphan in left]
+        lines += [f"  {info}" for info in left]
         lines.append(
-            "Hint: for orphan in mpidist.orphans(): orphan.clean() ends them; mpidist.adopt(orphan) gives a session on them."
+            f"Hint: mpidist.attach({left[0].id!r}) gives a session on them; "
+            "[info.end() for info in mpidist.sessions() if not info.in_use] ends them."
         )
         warnings.warn("\n".join(lines), stacklevel=3)
 
@@ -248,11 +302,6 @@ def _print(words: str) -> None:
 def _warm() -> None:
     """On every rank: import what a run needs, for importing awkward, uproot and vector takes a second: now, not in the first run."""
     import mpidist.spmd.task  # noqa: F401
-
-
-def adopt(orphan: Any) -> Session:
-    """A session on the ranks of a killed kernel (see `orphans`), with their state intact."""
-    return Session(orphan.adopt())
 
 
 def compute(

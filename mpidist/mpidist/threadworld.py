@@ -27,7 +27,8 @@ class ThreadWorld:
         self.size = size
         self.hosts = (platform.node(),) * size
         self.ends: float | None = None
-        self.alive = self.open = True
+        self.alive = self.open = self.owned = True
+        self.name = f"threads-{id(self):x}"
         self.words = f"{size} threads of this process"
         self.inline = inline and size == 1
         self._asked: dict[str, frozenset[str]] = {}
@@ -66,6 +67,9 @@ class ThreadWorld:
     def others(self, run_id: str) -> bool:  # noqa: ARG002 (each run has threads of its own)
         """Whether tasks of other runs are in the way: never."""
         return False
+
+    def outlive(self, run_id: str) -> None:
+        """Threads end with their process."""
 
     def control(self, run_id: str, word: str) -> None:
         """Tell the ranks of a run a word."""

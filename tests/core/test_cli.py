@@ -425,7 +425,7 @@ def test_a_batch_systems_signal_leaves_no_ranks(
     assert "chunks not reached (stopped)" in out
     assert 0 < md.load(tmp_path / "out.h5").results.m < 30_000_000
     assert list(state.iterdir()) == []
-    assert md.orphans() == ()
+    assert md.sessions() == ()
 
 
 @pytest.mark.mpi

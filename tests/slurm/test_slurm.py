@@ -308,21 +308,22 @@ time.sleep(300)
 """
 
 
-def test_ranks_of_a_killed_kernel_are_adopted_or_cancelled(state: Path) -> None:
-    for adopt in (True, False):
+def test_ranks_of_a_killed_kernel_are_attached_or_cancelled(state: Path) -> None:
+    for attach in (True, False):
         with subprocess.Popen([sys.executable, "-c", KERNEL], stdout=subprocess.PIPE, text=True) as kernel:
             assert kernel.stdout is not None
             assert any(line == "up\n" for line in kernel.stdout)
             kernel.kill()
-        (orphan,) = md.orphans()
-        assert "2 ranks on 2 nodes of Slurm's partition debug" in str(orphan)
-        if adopt:
-            with md.adopt(orphan) as session:
+        (info,) = md.sessions()
+        assert "2 ranks on 2 nodes of Slurm's partition debug, job " in str(info)
+        name = info.records[0].name
+        if attach:
+            with md.attach(info.id) as session:
                 assert session.px["mine"] == [7, 7]
                 assert session.run(n=md.count(md.open(f"{DIMUON}:Events").nMuon)).result().n == 100_000
         else:
-            orphan.clean()
-        nothing_left(state, orphan.name)
+            info.end()
+        nothing_left(state, name)
 
 
 def test_a_lease_ends_the_job_of_a_killed_kernel(state: Path) -> None:
@@ -333,11 +334,11 @@ def test_a_lease_ends_the_job_of_a_killed_kernel(state: Path) -> None:
         time.sleep(6)
         assert len(queue()) == 1  # as long as it lives
         kernel.kill()
-    (orphan,) = md.orphans()
+    (info,) = md.sessions()
     waited = wait_for(lambda: not queue(), 30)
     assert waited > 2
     wait_for(lambda: list(state.iterdir()) == [], 10)
-    assert marked(orphan.name) == []
+    assert marked(info.records[0].name) == []
 
 
 def test_a_lease_ends_a_job_whose_controller_was_killed(state: Path) -> None:

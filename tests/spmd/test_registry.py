@@ -10,7 +10,7 @@ import pytest
 
 from mpidist.errors import WorldError
 from mpidist.world.processes import MARK, ProcessId, end, machine, marked
-from mpidist.world.registry import Orphan, Record, orphans, state_folder
+from mpidist.world.registry import Record, SessionInfo, sessions, state_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,18 +87,57 @@ def test_a_damaged_record_is_none(tmp_path: Path) -> None:
     assert Record.read(tmp_path / "missing") is None
 
 
-def test_worlds_in_use_are_no_orphans() -> None:
-    record = Record.begin(1, "here", "s")
+def test_sessions_in_use_are_listed_as_such() -> None:
+    for name in ("s", "s", "t"):
+        Record.begin(2, "here", name).write()
+    first, second = sessions()
+    assert [(info.id, info.size, len(info.records)) for info in (first, second)] == [("s", 4, 2), ("t", 2, 1)]
+    assert first.in_use
+    assert first.mine
+    assert str(first).startswith("session s: 4 ranks on here and here, started 2")
+    assert str(first).endswith("by this process")
+
+
+def test_a_session_of_another_kernel_is_taken_only_when_told(gone: ProcessId) -> None:
+    other = _sleeper("nobody")
+    living = ProcessId.of(other.pid)
+    assert living is not None
+    record = replace(Record.begin(1, "here", "s"), kernel=living)
     record.write()
-    assert orphans() == ()
-    assert record.file.exists()
+    (info,) = sessions()
+    assert info.in_use
+    assert not info.mine
+    for refused in (info.claim, info.end):
+        with pytest.raises(
+            WorldError, match=r"is in use. Hint: mpidist.attach\('s', take=True\) takes it over"
+        ):
+            refused()
+    (claimed,) = info.claim(take=True)
+    assert claimed.kernel.pid == os.getpid()
+    (mine,) = sessions()
+    assert mine.mine
+    other.kill()
+    other.wait()
+    mine.end()
+    assert sessions() == ()
+
+
+def test_the_runs_of_a_session_are_removed_with_its_last_world() -> None:
+    first, second = (Record.begin(1, "here", "s") for _ in range(2))
+    for record in (first, second):
+        record.write()
+    first.runs.mkdir()
+    first.remove()
+    assert first.runs.exists()
+    second.remove()
+    assert list(state_folder().iterdir()) == []
 
 
 def test_records_without_processes_are_removed(gone: ProcessId) -> None:
     record = replace(Record.begin(1, "here", "s"), kernel=gone)
     record.folder.mkdir()
     record.write()
-    assert orphans() == ()
+    assert sessions() == ()
     assert list(state_folder().iterdir()) == []
 
 
@@ -111,29 +150,29 @@ def test_records_of_other_machines_are_left_alone(gone: ProcessId) -> None:
     ):
         record = replace(Record.begin(1, "here", "s"), kernel=gone, machine=other)
         record.write()
-        assert orphans() == ()
+        assert sessions() == ()
         assert record.file.exists() == stays
 
 
-def test_an_orphan_is_found_claimed_once_and_cleaned(gone: ProcessId) -> None:
+def test_a_session_of_a_killed_kernel_is_found_claimed_once_and_ended(gone: ProcessId) -> None:
     record = replace(Record.begin(3, "here", "s"), kernel=gone)
     record.folder.mkdir()
     record.write()
     process = _sleeper(record.name)
-    (orphan,) = orphans()
-    assert orphan == Orphan(record)
-    assert "3 ranks on here" in str(orphan)
-    assert str(gone.pid) in str(orphan)
-    claimed = orphan.claim()
+    (info,) = sessions()
+    assert info == SessionInfo("s", (record,))
+    assert "3 ranks on here" in str(info)
+    assert f"process {gone.pid}, which has ended" in str(info)
+    (claimed,) = info.claim()
     assert claimed.kernel.pid == os.getpid()
-    with pytest.raises(WorldError, match="another process"):
-        orphan.claim()
-    with pytest.raises(WorldError, match="another process"):
-        orphan.clean()
+    quicker = replace(claimed, kernel=ProcessId(1, 0.0))
+    quicker.write()
+    with pytest.raises(WorldError, match="attached or ended by another process"):
+        info.claim()
     assert process.poll() is None
     record.write()  # its claimer was killed, too
-    (again,) = orphans()
-    again.clean()
+    (again,) = sessions()
+    again.end()
     assert ProcessId.of(process.pid) is None
     process.wait()
     assert list(state_folder().iterdir()) == []

@@ -16,7 +16,7 @@ import pytest
 
 from mpidist.errors import RankDied, WorldError
 from mpidist.spmd.comm import wait
-from mpidist.world import Local, World, orphans
+from mpidist.world import Local, SessionInfo, World, sessions
 from mpidist.world.processes import ProcessId, marked
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def test_ranks_are_verified(world: World) -> None:
     assert world.hosts[0] == os.uname().nodename
     assert "mpi4py" in world.mpi
     assert all(ProcessId.of(pid) is not None for pid in world.pids)
-    assert orphans() == ()
+    assert all(info.mine for info in sessions())
 
 
 def test_every_rank_runs_the_task_and_returns(world: World) -> None:
@@ -279,6 +279,10 @@ def _kernel(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def lost() -> list[SessionInfo]:
+    return [info for info in sessions() if not info.in_use]
+
+
 @pytest.fixture
 def orphaned(state: Path) -> Iterator[str]:
     """The name of a world whose kernel was killed while it waited in a task."""
@@ -289,27 +293,26 @@ def orphaned(state: Path) -> Iterator[str]:
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     yield done.stdout.strip()
-    for orphan in orphans():
-        orphan.clean()
+    for info in lost():
+        info.end()
 
 
-def test_an_orphan_can_be_adopted(orphaned: str, state: Path) -> None:
-    (orphan,) = orphans()
-    assert orphan.name == orphaned
-    assert orphan.size == 2
-    adopted = orphan.adopt()
-    assert orphans() == ()
-    assert adopted.px["x"] == [7, 7]
-    assert Watched(adopted, all_ranks).end() == [2, 2]
-    _closed(adopted, state)
+def test_ranks_of_a_killed_kernel_can_be_attached(orphaned: str, state: Path) -> None:
+    (info,) = lost()
+    assert (info.records[0].name, info.size, info.in_use) == (orphaned, 2, False)
+    attached = World.attach(info.claim()[0])
+    assert lost() == []
+    assert attached.px["x"] == [7, 7]
+    assert Watched(attached, all_ranks).end() == [2, 2]
+    _closed(attached, state)
 
 
-def test_an_orphan_can_be_cleaned(orphaned: str, state: Path) -> None:
-    (orphan,) = orphans()
+def test_ranks_of_a_killed_kernel_can_be_ended(orphaned: str, state: Path) -> None:
+    (info,) = lost()
     assert marked(orphaned)
-    orphan.clean()
+    info.end()
     assert marked(orphaned) == []
-    assert orphans() == ()
+    assert lost() == []
     assert not (state / orphaned).exists()
 
 

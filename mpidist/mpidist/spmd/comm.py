@@ -22,6 +22,7 @@ from mpidist.spmd.guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -89,6 +90,7 @@ class Rank:
     at once. Nothing slows a rank that publishes too much: publish a few times a second.
     `kept` is a dict that survives from one task of a run to its next (pause, resume); empty it when the run is over.
     `guard` is to be opened around code of the user's: that may be ended when it goes on after a stop.
+    `folder` is that of the world, if it has one.
     """
 
     comm: Comm
@@ -97,6 +99,7 @@ class Rank:
     host: str
     kept: dict[str, Any] = field(default_factory=dict)
     guard: Guard = field(default_factory=Guard)
+    folder: Path | None = None
 
     @property
     def rank(self) -> int:

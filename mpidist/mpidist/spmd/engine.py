@@ -21,6 +21,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle  # type: ignore[import-untyped,unused-ignore]
@@ -161,6 +162,7 @@ def execute(run_id: str, number: int, task: bytes) -> object:
             host=platform.node(),
             kept=memory,
             guard=_guard,
+            folder=_folder(),
         )
         result = _agreed(comm, task)(rank)
     except BaseException:
@@ -174,6 +176,12 @@ def execute(run_id: str, number: int, task: bytes) -> object:
         _words.end(number)
         if not memory:
             _kept.pop(run_id, None)
+
+
+def _folder() -> Path | None:
+    """The folder of this world, which its keeper looks at; launchers give it as IPython's."""
+    named = os.environ.get("IPYTHONDIR")
+    return Path(named) if named else None
 
 
 def _agreed(comm: Comm, task: bytes) -> Callable[[Rank], object]:

@@ -172,6 +172,7 @@ class Loop:
         self._wanted = True
         self._words = 0
         self._failures_sent = 0
+        self._telling_again = False
         self._flight_seconds = 0.0
         self._costs: deque[float] = deque([0.0], maxlen=3)
 
@@ -336,10 +337,15 @@ class Loop:
         )
         return verdict, reduced
 
+    def tell_again(self) -> None:
+        """With the next exchange tell all of the table and all failures, to a kernel that has heard of neither."""
+        self._telling_again, self._failures_sent = True, 0
+
     def _told_growth(self, *, last: bool) -> Growth:
         """What this exchange tells of the table: with the last one all of it, should an earlier message have been lost."""
         grown, self._grown = self._grown, Growth()
         self._given |= grown.given
+        last, self._telling_again = last or self._telling_again, False
         return Growth(list(self.table.files), list(self.table.chunks), self._given) if last else grown
 
     def _header(self, object_bytes: int) -> NDArray[np.int64]:

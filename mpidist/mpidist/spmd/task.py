@@ -10,6 +10,8 @@ Rank 0 publishes, and at the end returns, messages of three kinds (`meta["kind"]
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +21,7 @@ import numpy as np
 
 from mpidist.chunks import file_order
 from mpidist.datasets import Reader, scan
+from mpidist.errors import WorldError
 from mpidist.ledger import Table
 from mpidist.snapshot import BrokenPayload
 from mpidist.spmd.comm import wait
@@ -37,9 +40,11 @@ if TYPE_CHECKING:
     from mpidist.results import Total
     from mpidist.spmd.comm import Rank
 
-__all__ = ["Message", "Resume", "Start", "state_message"]
+__all__ = ["AT_WORK", "Message", "Resume", "Start", "state_message"]
 
 SCAN_PERIOD = 0.25
+AT_WORK = "at-work"
+FRESH_SECONDS = 2.0
 SHARE_TAG = 2
 PROBE_FILES = PROBE_CHUNKS = 4
 """How many of the first files, and of their chunks, the range of an open axis is found from; doubled until they hold an
@@ -52,16 +57,22 @@ Message = tuple[dict[str, Any], list[Any]]
 class Start:
     """A task that runs a plan on a lease of work.
 
-    `lease` restricts the work (None: all files). `probed` are ranges of open axes that an earlier part found.
+    `lease` restricts the work (None: all files). `probed` are ranges of open axes that an earlier part found. If it is `detached`, it
+    may go on without a kernel: then the ranks keep its last message for the next one (see `Resume`).
     """
 
     plan: Plan
     pace: Pace = field(default_factory=Pace)
     lease: Lease | None = None
     probed: Mapping[str, object] | None = None
+    detached: bool = False
 
     def __call__(self, rank: Rank) -> Message | None:
         """Collective. Returns the last message on rank 0."""
+        with _at_work(rank, detached=self.detached):
+            return self._run(rank)
+
+    def _run(self, rank: Rank) -> Message | None:
         began = time.perf_counter()
         hosts = drive(share(rank.comm, rank.host, SHARE_TAG))
         refs = [
@@ -89,35 +100,82 @@ class Start:
         )
         loop = Loop(plan, table, [[] for _ in range(rank.size)], reader, self.pace, frontier)
         loop.elapsed = time.perf_counter() - began
+        begin = {"kind": "begin", "hosts": hosts, "expected": expected.tolist(), "work": work}
+        rank.kept["begin"] = begin, [cloudpickle.dumps(probed)]
         if rank.rank == 0:
-            rank.publish(
-                {"kind": "begin", "hosts": hosts, "expected": expected.tolist(), "work": work},
-                [cloudpickle.dumps(probed)],
-            )
+            rank.publish(*rank.kept["begin"])
         if work:
             loop.grow(known)
         rank.kept["loop"] = loop
-        return _looped(loop, rank, work=work)
+        return _looped(loop, rank, work=work, detached=self.detached)
 
 
 @dataclass(frozen=True)
 class Resume:
-    """A task that goes on with a paused run, from the ranks' own state."""
+    """A task that goes on with a paused run, from the ranks' own state.
+
+    `again`: for a kernel that has not heard of it before, which gets everything; also the end of a detached run that has ended
+    meanwhile.
+    """
+
+    again: bool = False
+    detached: bool = False
 
     def __call__(self, rank: Rank) -> Message | None:
         """Collective. Returns the last message on rank 0."""
-        return _looped(rank.kept["loop"], rank)
+        if "loop" not in rank.kept and "last" not in rank.kept:
+            msg = "the ranks do not know this run (any more)"
+            raise WorldError(msg)
+        if self.again and rank.rank == 0:
+            rank.publish(*rank.kept["begin"])
+        if "last" in rank.kept:
+            return cast("Message | None", rank.kept["last"])
+        loop: Loop = rank.kept["loop"]
+        if self.again:
+            loop.tell_again()
+        with _at_work(rank, detached=self.detached):
+            return _looped(loop, rank, detached=self.detached)
 
 
-def _looped(loop: Loop, rank: Rank, *, work: bool = True) -> Message | None:
+def _looped(loop: Loop, rank: Rank, *, work: bool = True, detached: bool = False) -> Message | None:
     def publish(reduced: Reduced) -> None:
         rank.publish(*state_message(reduced))
 
     verdict, reduced = loop.run(rank, publish, work=work)
+    last = None if reduced is None else state_message(reduced)
     if verdict != "paused":
-        rank.kept.clear()
         loop.reader.close()
-    return None if reduced is None else state_message(reduced)
+        begin = rank.kept["begin"]
+        rank.kept.clear()
+        if detached:
+            rank.kept.update(begin=begin, last=last)
+    return last
+
+
+@contextlib.contextmanager
+def _at_work(rank: Rank, *, detached: bool) -> Iterator[None]:
+    """Keep a file fresh meanwhile, by which the keeper of the ranks sees that a detached run is at work (`mpidist.world.keeper`)."""
+    if not detached or rank.rank != 0 or rank.folder is None:
+        yield
+        return
+    file, over = rank.folder / AT_WORK, threading.Event()
+
+    def refresh() -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                file.touch()
+            if over.wait(FRESH_SECONDS):
+                return
+
+    thread = threading.Thread(target=refresh, name="mpidist-at-work", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)
 
 
 def scanned(plan: Plan, refs: Sequence[FileRef], rank: Rank) -> list[FileInfo] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mpidist.world.launcher import Launcher, Local
-from mpidist.world.registry import Orphan, new_id, orphans
+from mpidist.world.registry import SessionInfo, new_id, sessions, state_folder
 from mpidist.world.world import World
 
-__all__ = ["Launcher", "Local", "Orphan", "World", "new_id", "orphans"]
+__all__ = ["Launcher", "Local", "SessionInfo", "World", "new_id", "sessions", "state_folder"]

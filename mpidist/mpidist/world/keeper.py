@@ -5,7 +5,10 @@
 A kernel that is killed cannot cancel its job, and neither a dead controller nor a dead kernel is noticed on the nodes. The keeper
 looks at the record of the world (see `registry`) every few seconds: whether its kernel and its controller still run. When one
 of them has been gone for SECONDS, it runs the record's command and ends what is left of the world on this machine. A kernel that
-adopts the ranks writes itself into the record, and all is well again. When the record is gone the session was closed.
+attaches the ranks writes itself into the record, and all is well again. When the record is gone the session was closed.
+
+While a detached run is at work, one of its ranks touches a file in the world's folder every few seconds: as long as that goes on, the
+ranks are left alone.
 
 It is run as a file and imports nothing but the standard library: it may live for days on a login node.
 """
@@ -26,6 +29,9 @@ LOOK_SECONDS = 5.0
 MISSES = 3
 """How often the record may be missing: an adoption renames it for a moment."""
 MARK = "IPP_CLUSTER_ID"
+AT_WORK = "at-work"
+STALE_SECONDS = 120.0
+"""For how long the file of a detached run may be untouched: ranks may be slow, and file systems of other machines late."""
 
 
 def alive(process: dict[str, float] | None) -> bool:
@@ -68,11 +74,30 @@ def clean(record: Path, name: str, cancel: list[str]) -> None:
     record.unlink(missing_ok=True)
 
 
+class Work:
+    """The file that a detached run touches. Its time is only compared with itself: another machine's clock may be wrong."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / AT_WORK
+        self._touched, self._seen = 0.0, -STALE_SECONDS
+
+    def goes_on(self) -> bool:
+        """Whether it was touched lately."""
+        try:
+            touched = self._file.stat().st_mtime
+        except OSError:
+            return False
+        if touched != self._touched:
+            self._touched, self._seen = touched, time.monotonic()
+        return time.monotonic() - self._seen < STALE_SECONDS
+
+
 def keep(record: Path, name: str, seconds: float) -> None:
     """Look until the session is closed, or its ranks had to be ended."""
     pause = min(LOOK_SECONDS, seconds / 4)
     missing = 0
     gone_since: float | None = None
+    work = Work(record.parent / name)
     while missing < MISSES:
         time.sleep(pause)
         try:
@@ -81,7 +106,7 @@ def keep(record: Path, name: str, seconds: float) -> None:
             missing += 1
             continue
         missing = 0
-        if alive(found["kernel"]) and alive(found["controller"]):
+        if alive(found["controller"]) and (alive(found["kernel"]) or work.goes_on()):
             gone_since = None
             continue
         gone_since = gone_since or time.monotonic()

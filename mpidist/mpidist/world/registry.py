@@ -1,10 +1,11 @@
-"""Records of the worlds of this user, so that those whose kernel was killed are found again.
+"""Records of the worlds of this user, so that sessions are found again: by another kernel, or when theirs was killed.
 
 One JSON file per world in a folder that only the user may read, beside the world's own folder (connection files,
 logs)::
 
     <state>/mpidist-1f0c….json      who started it, which processes it has
     <state>/mpidist-1f0c…/          ipyparallel's profile folder, removed when the world is closed
+    <state>/session-3b1a…/          the runs of a session that go on without a kernel, removed with its last world
 
 `<state>` is the environment variable MPIDIST_STATE, else platformdirs' `user_state_path("mpidist")`.
 """
@@ -21,7 +22,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import platformdirs
 
@@ -29,10 +30,7 @@ from mpidist.errors import WorldError
 from mpidist.world import keeper
 from mpidist.world.processes import MARK, ProcessId, end, machine, marked
 
-if TYPE_CHECKING:
-    from mpidist.world.world import World
-
-__all__ = ["Orphan", "Record", "new_id", "orphans", "start_keeper", "state_folder"]
+__all__ = ["Record", "SessionInfo", "new_id", "sessions", "start_keeper", "state_folder"]
 
 
 def new_id() -> str:
@@ -54,7 +52,8 @@ class Record:
     """What is known of a world from outside: enough to find and end its processes, or to connect again.
 
     `machine`: where pids are valid; `kernel`: who uses it; `engines`: pids by rank; `started`: s since the epoch;
-    `cancel`: the command that ends ranks which are not on this machine; `session`: the id of the session it belongs to.
+    `cancel`: the command that ends ranks which are not on this machine; `session`: the id of the session it belongs to;
+    `label`: what a batch system calls it.
     """
 
     name: str
@@ -69,6 +68,7 @@ class Record:
     engines: tuple[int, ...] = ()
     cancel: tuple[str, ...] = ()
     session: str = ""
+    label: str = ""
 
     @classmethod
     def begin(cls, size: int, place: str, session: str) -> Self:
@@ -108,6 +108,33 @@ class Record:
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
+    @property
+    def runs(self) -> Path:
+        """Where the session writes down runs that go on without a kernel."""
+        return state_folder() / f"session-{self.session}"
+
+    def claimed(self) -> Record:
+        """The record with this process as owner. Only one process can succeed, the others get a WorldError."""
+        kernel = ProcessId.of(os.getpid())
+        taken = self.file.with_suffix(f".json.{os.getpid()}")
+        for file in _files(self.name):
+            try:
+                file.rename(taken)
+            except OSError:
+                continue
+            break
+        found = Record.read(taken)
+        if found is None or kernel is None or found.kernel not in (self.kernel, kernel):
+            if found is not None:
+                taken.rename(self.file)
+            raise WorldError(
+                f"the {self.size} ranks on {self.place} have been attached or ended by another process"
+            )
+        mine = replace(found, kernel=kernel)
+        mine.write()
+        taken.unlink(missing_ok=True)
+        return mine
+
     def end(self) -> None:
         """End all processes of the world."""
         if self.cancel:
@@ -122,83 +149,83 @@ class Record:
         shutil.rmtree(self.folder, ignore_errors=True)
         for file in _files(self.name):
             file.unlink(missing_ok=True)
+        records = (Record.read(file) for file in _files())
+        if self.session and all(each is None or each.session != self.session for each in records):
+            shutil.rmtree(self.runs, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Orphan:
-    """A world whose kernel has ended without closing it: its ranks still run and hold memory."""
+class SessionInfo:
+    """A session of this user on this machine, seen from outside: `id`, and the records of its worlds."""
 
-    record: Record
-
-    @property
-    def name(self) -> str:
-        """The name of the world."""
-        return self.record.name
+    id: str
+    records: tuple[Record, ...]
 
     @property
     def size(self) -> int:
-        """How many ranks it was started with."""
-        return self.record.size
+        """How many ranks were started."""
+        return sum(record.size for record in self.records)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a kernel has it: else that was killed, and the ranks still run and hold memory."""
+        return any(record.kernel.alive for record in self.records)
+
+    @property
+    def mine(self) -> bool:
+        """Whether it is this process that has it."""
+        return any(record.kernel == ProcessId.of(os.getpid()) for record in self.records)
 
     def __str__(self) -> str:
-        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.record.started))
-        return (
-            f"{self.size} ranks on {self.record.place}, started {since} by process {self.record.kernel.pid}, "
-            "which has ended"
-        )
+        record = self.records[0]
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started))
+        worlds = [each.place + (f", {each.label}" if each.label else "") for each in self.records]
+        kernel = f"process {record.kernel.pid}"
+        whose = "this process" if self.mine else kernel if self.in_use else f"{kernel}, which has ended"
+        return f"session {self.id}: {self.size} ranks on {' and '.join(worlds)}, started {since} by {whose}"
 
-    def adopt(self) -> World:
-        """Connect to its ranks; they keep their variables. Raises WorldError if they cannot be used any more."""
-        from mpidist.world.world import World
+    __repr__ = __str__
 
-        return World.adopt(self)
+    def claim(self, *, take: bool = False) -> tuple[Record, ...]:
+        """Make this process its owner, so that no other attaches it; a kernel that has it loses it, with `take`.
 
-    def claim(self) -> Record:
-        """Make this process its owner, so that no other adopts it. Raises WorldError if it is too late."""
-        kernel = ProcessId.of(os.getpid())
-        taken = self.record.file.with_suffix(f".json.{os.getpid()}")
-        for file in _files(self.name):
-            try:
-                file.rename(taken)  # only one process can succeed
-            except OSError:
-                continue
-            break
-        claimed = Record.read(taken)
-        if claimed is None or kernel is None or claimed.kernel.alive:
-            if claimed is not None:
-                taken.rename(self.record.file)
-            raise WorldError(f"{self} has been adopted or cleaned up by another process")
-        mine = replace(claimed, kernel=kernel)
-        mine.write()
-        taken.unlink(missing_ok=True)
-        return mine
+        Raises WorldError if it is in use otherwise, or another process was quicker.
+        """
+        if self.in_use and not self.mine and not take:
+            raise WorldError(
+                f"{self}, is in use. Hint: mpidist.attach({self.id!r}, take=True) takes it over; of what runs there, "
+                "only runs with detached=True go on."
+            )
+        return tuple(record.claimed() for record in self.records)
 
-    def clean(self) -> None:
-        """End all its processes and remove its files. Returns when they are gone."""
-        record = self.claim()
-        record.end()
-        record.remove()
+    def end(self) -> None:
+        """End all its processes and remove its files; returns when they are gone. Raises WorldError if it is in use elsewhere."""
+        for record in self.claim():
+            record.end()
+            record.remove()
 
 
-def orphans() -> tuple[Orphan, ...]:
-    """The worlds of this user on this machine whose kernel is gone, oldest first.
+def sessions() -> tuple[SessionInfo, ...]:
+    """The sessions of this user on this machine, oldest first, whether a kernel has them or not.
 
     Records of worlds that have no process any more (after a reboot, say) are removed on the way.
     """
-    found = []
+    found: dict[str, list[Record]] = {}
     here = machine()
     for file in _files():
         record = Record.read(file)
         if record is None or record.machine.split()[0] != here.split()[0]:
             continue  # of another machine that shares the home folder
-        if record.machine == here and record.kernel.alive:
-            continue
-        if record.machine == here and marked(record.name):
-            found.append(Orphan(record))
+        if record.machine == here and (record.kernel.alive or marked(record.name)):
+            found.setdefault(record.session or record.name, []).append(record)
         elif record.machine == here or _booted_since(record, here):
             with contextlib.suppress(OSError):
                 record.remove()
-    return tuple(sorted(found, key=lambda orphan: orphan.record.started))
+    infos = [
+        SessionInfo(name, tuple(sorted(records, key=lambda record: record.started)))
+        for name, records in found.items()
+    ]
+    return tuple(sorted(infos, key=lambda info: info.records[0].started))
 
 
 def _booted_since(record: Record, here: str) -> bool:
@@ -212,7 +239,7 @@ def _files(name: str = "mpidist-*") -> list[Path]:
 
 
 def start_keeper(record: Record, lease: float) -> subprocess.Popen[bytes] | None:
-    """Start the process that ends the ranks `lease` seconds after their kernel; None if it runs (for an adopted world)."""
+    """Start the process that ends the ranks `lease` seconds after their kernel; None if it runs (for an attached world)."""
     if any("keeper.py" in " ".join(each.cmdline()) for each in marked(record.name)):
         return None
     return subprocess.Popen(

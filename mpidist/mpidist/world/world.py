@@ -34,18 +34,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mpidist.world.launcher import Launcher
-    from mpidist.world.registry import Orphan
 
 __all__ = ["World"]
 
 WATCH_SECONDS = 0.25
 LAST_WORDS_SECONDS = 1.5
 """How long mpiexec may take to say which rank has died."""
-ADOPT_SECONDS = 30.0
+ATTACH_SECONDS = 30.0
+HOLD_SECONDS = 0.25
+OWNER_SECONDS = 1.0
+"""How often a world looks whether another kernel has attached it."""
 
 
 class World:
-    """Ranks that are up, verified and ready for tasks. Made by `World.start` or `World.adopt`.
+    """Ranks that are up, verified and ready for tasks. Made by `World.start` or `World.attach`.
 
     `size`: number of ranks; `hosts`, `pids`: of each rank; `client`: the `ipyparallel.Client`; `mpi`: the MPI
     library in one line; `notes`: what the user should know about this choice of ranks.
@@ -59,6 +61,9 @@ class World:
         self._number = 0
         self._death: RankDied | None = None
         self._closed = self._ending = False
+        self._farewell = ""
+        self._let_go = False
+        self._outliving: set[str] = set()
         self._lost: list[int] = []
         self._watching = threading.Event()
         self._keeper: subprocess.Popen[bytes] | None = None
@@ -68,7 +73,7 @@ class World:
         self.pids: tuple[int, ...] = ()
         self.mpi = ""
         self.notes: tuple[str, ...] = ()
-        atexit.register(self.close)
+        atexit.register(self._exit)
 
     # ------------------------------------------------------------------ start
 
@@ -108,13 +113,12 @@ class World:
         return world
 
     @classmethod
-    def adopt(cls, orphan: Orphan) -> World:
-        """Connect to the ranks of a killed kernel; they keep their variables.
+    def attach(cls, record: Record) -> World:
+        """Connect to ranks that this process has claimed (see `SessionInfo.claim`); they keep their variables.
 
-        A task that still runs there is told to end; what it would have returned is lost. Raises WorldError if the
-        ranks do not answer, and ends them.
+        Tasks that run there are held, as by a pause, unless they do not hear it: then they are told to leave. Raises WorldError, and
+        ends the ranks, if they cannot be reached; if they are only busy, they are left alone.
         """
-        record = orphan.claim()
         loop = Loop(record.name)
         try:
             cluster = loop.run(_saved(record), 10)
@@ -122,17 +126,38 @@ class World:
             loop.stop()
             record.end()
             record.remove()
-            raise WorldError(f"{orphan} could not be adopted and was ended: {error}") from error
+            raise WorldError(
+                f"the {record.size} ranks on {record.place} could not be reached and were ended: {error}"
+            ) from error
         world = cls(record, cluster, loop)
         try:
-            world._connect(ADOPT_SECONDS)
-            # Number 0 means: whatever runs now.
-            world._tell(0, engine.ABANDON)
-            world._verify(ADOPT_SECONDS)
+            world._connect(ATTACH_SECONDS)
         except BaseException:
             world.close()
             raise
+        try:
+            world._hold()
+            world._verify(ATTACH_SECONDS)
+        except BaseException:
+            world.disconnect()
+            raise
         return world
+
+    def _hold(self) -> None:
+        """Make whatever runs on the ranks come to an end, one task after another, until they answer.
+
+        Runs that go on without a kernel are only paused; others would have nobody to tell their results.
+        """
+        word = "pause" if any(self._record.runs.glob("*")) else engine.ABANDON
+        answer = self.client[:].apply_async(_idle)
+        deadline = time.monotonic() + ATTACH_SECONDS
+        while not answer.ready() and time.monotonic() < deadline:
+            self._tell(0, word)  # whatever runs now
+            answer.wait(HOLD_SECONDS)
+        if not answer.ready():
+            raise WorldError(
+                f"the ranks on {self.place} are busy and do not answer. Hint: try again when what runs there has ended."
+            )
 
     def _launch(self, timeout: float, tell: Callable[[str], None], given_up: threading.Event) -> None:
         deadline = time.monotonic() + timeout
@@ -259,6 +284,12 @@ class World:
         return self.alive and not self._ending
 
     @property
+    def owned(self) -> bool:
+        """Whether no other kernel has attached it."""
+        record = Record.read(self._record.file)
+        return not self._let_go and (record is None or record.kernel == self._record.kernel)
+
+    @property
     def busy(self) -> bool:
         """Whether a task is under way."""
         return bool(self._flights)
@@ -312,6 +343,10 @@ class World:
                 raise
         threading.Thread(target=self._follow, args=(flight,), name=f"run {run_id}", daemon=True).start()
 
+    def outlive(self, run_id: str) -> None:
+        """While a task of this run is under way, the ranks are left alone when the kernel ends."""
+        self._outliving.add(run_id)
+
     def others(self, run_id: str) -> bool:
         """Whether tasks of other runs are under way or waiting."""
         with self._lock:
@@ -356,6 +391,8 @@ class World:
             self.client._send_control_request("all", engine.REQUEST, content, False)  # noqa: FBT003
 
     def _require(self) -> None:
+        if self._farewell:
+            raise WorldError(self._farewell)
         if self._closed:
             raise WorldError("this session is closed. Hint: md.connect() starts a new one.")
         if self._death is not None:
@@ -372,7 +409,15 @@ class World:
     def _watch(self) -> None:
         """Notice within a fraction of a second that a process has ended."""
         countdown = Countdown(self.place)
+        looked = time.monotonic()
         while not self._watching.wait(WATCH_SECONDS):
+            if time.monotonic() - looked > OWNER_SECONDS:
+                looked = time.monotonic()
+                if not self.owned:
+                    record = Record.read(self._record.file)
+                    whose = "another process" if record is None else f"process {record.kernel.pid}"
+                    self.disconnect(f"the session is attached to {whose} now")
+                    return
             if self.ends is not None and countdown.at(self.ends - time.time()):
                 with self._lock:
                     self._ending = True
@@ -424,8 +469,8 @@ class World:
 
         Tasks under way end with WorldError. An interrupted close is completed by the next one, or at exit.
         """
-        if os.getpid() != self._owner:
-            return  # a forked child
+        if os.getpid() != self._owner or self._let_go:
+            return  # a forked child; or they are another kernel's now
         with self._lock:
             self._closed = True
             flights = list(self._flights.values())
@@ -445,7 +490,34 @@ class World:
             self._keeper.kill()
             self._keeper.wait()
         self._record.remove()
-        atexit.unregister(self.close)
+        atexit.unregister(self._exit)
+
+    def disconnect(self, words: str = "") -> None:
+        """Leave the ranks alone, as they are, with their record; `words` say why. Tasks under way end with WorldError here only."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = self._let_go = True
+            self._farewell = words
+            flights = list(self._flights.values())
+        self._watching.set()
+        for flight in flights:
+            flight.fail(WorldError(words or "the kernel has let go of these ranks"))
+        if self.client is not None:
+            self.client.close(linger=0)
+        self._loop.stop()
+        if self._keeper is not None:
+            _keepers.append(
+                self._keeper
+            )  # it goes on, and must not be collected as a child that was forgotten
+        atexit.unregister(self._exit)
+
+    def _exit(self) -> None:
+        """At the end of the kernel: runs that are detached go on without it."""
+        if any(flight.run_id in self._outliving for flight in self._flights.values()):
+            self.disconnect()
+        else:
+            self.close()
 
     def _stop(self, grace: int) -> None:
         """Engines before the controller: their nannies would wait for it. Then whatever is left."""
@@ -478,6 +550,7 @@ class World:
             mpiexec=process(self._engines),
             engines=self.pids,
             cancel=tuple(getattr(self._engines, "cancel_command", ())),
+            label=self.job,
         )
         self._record.write()
 
@@ -492,6 +565,13 @@ async def _saved(record: Record) -> Any:
     from mpidist.world.engines import saved_cluster
 
     return saved_cluster(record.cluster_file, _quiet_log(record.name))
+
+
+_keepers: list[Any] = []
+
+
+def _idle() -> None:
+    """Runs on every rank: it is free."""
 
 
 def _introduce() -> dict[str, Any]:

@@ -1,0 +1,253 @@
+"""Sessions that outlive their kernel: detached runs go on, and another kernel attaches them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import mpidist as md
+from mpidist.errors import WorldError
+from mpidist.world.processes import marked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = [pytest.mark.mpi, pytest.mark.usefixtures("state")]
+
+DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
+LONG = 60.0
+KERNEL = """
+import os, sys, time
+from pathlib import Path
+import awkward as ak
+import mpidist as md
+
+folder = Path(sys.argv[1])
+
+def slow(values):
+    if ak.backend(values) == "cpu" and len(values) and not (folder / "fast").exists():
+        time.sleep(1.0)
+    return values
+
+def results(events):
+    return dict(
+        n=md.count(md.apply(slow, events.Muon.pt)), auto=md.hist(events.Muon.pt, bins=30),
+        first=md.take(events.Muon.pt, 3),
+    )
+
+def started(*launchers, detached=True):
+    session = md.connect(launchers[0])
+    for launcher in launchers[1:]:
+        session.add(launcher, tell=lambda _: None)
+    session.worlds[0].px["mine"] = 7
+    run = session.run(results(md.open(f"{folder}/*.root:Events")), detached=detached)
+    while len({status.world for status in run.snapshot.ranks if status.events} if run.snapshot else ()) < len(launchers):
+        time.sleep(0.01)
+    print(session.id, flush=True)
+    return session, run
+"""
+
+
+class Kernel:
+    """A process that is a kernel, and ends as a test wants it."""
+
+    def __init__(self, folder: Path, code: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", KERNEL + code, str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        found = self.process.stdout.readline().strip()
+        assert found, self.process.communicate()[1]
+        return found
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def wait(self) -> tuple[str, str]:
+        return self.process.communicate(timeout=LONG)
+
+
+@pytest.fixture
+def kernel(folder: Path) -> Iterator[Callable[[str], Kernel]]:
+    made: list[Kernel] = []
+
+    def make(code: str) -> Kernel:
+        made.append(Kernel(folder, code))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.kill()
+    for info in md.sessions():
+        if not info.in_use:
+            info.end()
+
+
+@pytest.fixture
+def attach() -> Iterator[Callable[..., md.Session]]:
+    """`md.attach`, with everything closed after the test."""
+    made: list[md.Session] = []
+
+    def attach(*arguments: Any, **options: Any) -> md.Session:
+        made.append(md.attach(*arguments, **options))
+        return made[-1]
+
+    yield attach
+    for session in made:
+        session.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Forty names of the file with 100 000 dimuon events."""
+    for number in range(40):
+        os.link(DIMUON, tmp_path / f"d{number}.root")
+    return tmp_path
+
+
+def check(run: md.Run, folder: Path) -> None:
+    """The results are complete, and those of one process."""
+    (folder / "fast").touch()
+    found = run.result()
+    events = md.open(f"{folder}/*.root:Events")
+    expected = md.compute(
+        n=md.count(events.Muon.pt), auto=md.hist(events.Muon.pt, bins=30), first=md.take(events.Muon.pt, 3)
+    )
+    assert found.n == expected.n
+    assert found.auto == expected.auto
+    assert found.first.to_list() == expected.first.to_list()
+    assert str(run.receipt).startswith("4000000 of 4000000 events, 0 failed")
+
+
+def ended(session: md.Session, state: Path) -> None:
+    session.close()
+    assert all(marked(world.name) == [] for world in session.worlds)
+    left = [file.name for file in state.iterdir()]
+    assert not any(world.name in name for world in session.worlds for name in left)
+    assert not any(session.id in name for name in left)
+
+
+def until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("end", ["exits", "is killed"])
+def test_a_detached_run_goes_on_when_its_kernel(
+    end: str, kernel: Callable[[str], Kernel], attach: Callable[..., md.Session], folder: Path, state: Path
+) -> None:
+    first = kernel("started(md.Local(ranks=2))\n" + ("time.sleep(300)" if end == "is killed" else ""))
+    name = first.line()
+    if end == "is killed":
+        first.kill()
+    assert first.wait() is not None
+    (info,) = [info for info in md.sessions() if info.id == name]
+    assert not info.in_use
+    with pytest.warns(UserWarning, match=rf"Hint: mpidist.attach\('{name}'\) gives a session on them"):
+        md.connect(md.Local(ranks=1)).close()
+    session = attach(name)
+    assert session.id == name
+    assert session.size == 2
+    (run,) = session.runs
+    assert run.state in ("starting", "running")
+    until(lambda: run.progress.events_done)
+    assert run.progress.events_done < 4_000_000
+    check(run, folder)
+    assert session.px["mine"] == [7, 7]
+    assert session.run(n=md.count(md.open(f"{DIMUON}:Events").nMuon)).result().n == 100_000
+    ended(session, state)
+
+
+def test_the_results_of_a_detached_run_that_has_ended_alone(
+    kernel: Callable[[str], Kernel], attach: Callable[..., md.Session], folder: Path, state: Path
+) -> None:
+    first = kernel("started(md.Local(ranks=2)); time.sleep(300)")
+    name = first.line()
+    first.kill()
+    (info,) = md.sessions()
+    at_work = state / info.records[0].name / "at-work"
+    until(at_work.exists)
+    (folder / "fast").touch()
+    until(lambda: not at_work.exists())
+    session = attach()
+    assert session.id == name
+    (run,) = session.runs
+    assert run.wait(LONG).state == "done"
+    check(run, folder)
+    ended(session, state)
+
+
+def test_a_detached_run_on_two_worlds_of_which_one_dies_while_nobody_looks(
+    kernel: Callable[[str], Kernel], attach: Callable[..., md.Session], folder: Path, state: Path
+) -> None:
+    first = kernel("started(md.Local(ranks=1), md.Local(ranks=1)); time.sleep(300)")
+    name = first.line()
+    first.kill()
+    (info,) = md.sessions()
+    assert len(info.records) == 2
+    for process in marked(info.records[1].name):
+        process.kill()
+    until(lambda: len(md.sessions()[0].records) == 1)
+    session = attach(name)
+    assert len(session.worlds) == 1
+    (run,) = session.runs
+    check(run, folder)
+    ended(session, state)
+
+
+def test_a_session_is_taken_from_a_kernel_that_lives(
+    kernel: Callable[[str], Kernel], attach: Callable[..., md.Session], folder: Path, state: Path
+) -> None:
+    first = kernel(
+        "session, run = started(md.Local(ranks=2))\n"
+        "while session.world.alive: time.sleep(0.05)\n"
+        "try: session.run(n=md.count(md.open(f'{folder}/d0.root:Events').nMuon))\n"
+        "except md.errors.WorldError as error: print(error, flush=True)\n"
+        "run.wait(); print(run.state, run.error, flush=True); session.close()"
+    )
+    name = first.line()
+    with pytest.raises(WorldError, match=r"is in use\. Hint: mpidist\.attach"):
+        md.attach(name)
+    session = attach(name, take=True)
+    words = f"the session is attached to process {os.getpid()} now"
+    assert first.line() == words
+    assert first.line() == f"failed {words}"
+    assert first.wait()[1] == ""
+    assert session.world.alive
+    check(session.runs[0], folder)
+    ended(session, state)
+
+
+def test_other_runs_are_ended_when_a_session_is_attached(
+    kernel: Callable[[str], Kernel], attach: Callable[..., md.Session], folder: Path, state: Path
+) -> None:
+    first = kernel("started(md.Local(ranks=2), detached=False); time.sleep(300)")
+    first.line()
+    os.kill(first.process.pid, signal.SIGKILL)
+    first.wait()
+    session = attach()
+    assert session.runs == []
+    assert session.px["mine"] == [7, 7]
+    ended(session, state)
+
+
+def test_sessions_that_are_not_there(state: Path) -> None:
+    with pytest.raises(WorldError, match=r"there is no session 'nobody'\. Hint: there are none of this user"):
+        md.attach("nobody")
+    with pytest.raises(WorldError, match="there are 0 sessions"):
+        md.attach()
