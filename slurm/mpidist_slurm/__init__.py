@@ -7,14 +7,27 @@ bottom to top:
 2. `reasons`: why a job waits or has ended, in words.
 3. `job`: one job as the scheduler sees it.
 4. `flavour`: how an MPI library is started here.
-5. `description`: `Slurm`, checked when it is made; its text is the batch script.
+5. `associations`: the accounts that this user has.
 6. `offers`: the partitions, and when jobs would start.
-7. `engines`: the job of a session: submitted, watched, ended.
+7. `description`: `Slurm`, checked when it is made; its text is the batch script.
+8. `engines`: the job of a session: submitted, watched, ended.
 """
 
 from __future__ import annotations
 
+from .associations import Accounts, Association, accounts
 from .description import Slurm
 from .offers import Estimates, Partition, Partitions, Start, estimate, partitions
 
-__all__ = ["Estimates", "Partition", "Partitions", "Slurm", "Start", "estimate", "partitions"]
+__all__ = [
+    "Accounts",
+    "Association",
+    "Estimates",
+    "Partition",
+    "Partitions",
+    "Slurm",
+    "Start",
+    "accounts",
+    "estimate",
+    "partitions",
+]

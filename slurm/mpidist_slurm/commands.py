@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["SlurmRefused", "SlurmUnavailable", "call"]
 
 SECONDS = 30.0
-PREFIX = re.compile(r"^(sbatch|squeue|srun|allocation failure)\b:? *(error)?:? *")
+PREFIX = re.compile(
+    r"^(sbatch|squeue|srun|sinfo|sacctmgr|scontrol|scancel|allocation failure)\b:? *(error)?:? *"
+)
 
 
 class SlurmUnavailable(WorldError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpidist.errors import WorldError
 
+from .associations import check_account
 from .commands import call
 from .flavour import MPIEXEC, choose
 from .offers import check_partition
@@ -182,10 +183,11 @@ class Slurm:
         return "\n".join(lines) + "\n"
 
     def check(self) -> None:
-        """Raise WorldError if Slurm is not here, has no such partition, or the way to start ranks cannot be found out."""
+        """Raise WorldError if Slurm is not here, has no such partition, account or qos, or the way to start ranks cannot be found out."""
         call(["sbatch", "--version"])
         if self.partition is not None and "," not in self.partition:
             check_partition(self.partition)
+        check_account(self.account, self.qos, self.partition)
         str(self)
 
     def cluster(self, name: str, folder: Path, log: logging.Logger) -> Any:

@@ -75,7 +75,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         except SlurmRefused as error:
             raise WorldError(
                 f"Slurm does not take the job of {n} ranks: {error.brief}. "
-                "Hint: mpidist_slurm.partitions() lists what each partition allows."
+                "Hint: mpidist_slurm.partitions() lists what each partition allows, mpidist_slurm.accounts() what you may use."
             ) from error
         self.job_id = said.strip().split(";")[0]
         self._submitted = time.monotonic()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mpidist.errors import WorldError, near_names
 
 from .commands import SlurmRefused, call
+from .table import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,7 +63,7 @@ class Partitions(tuple[Partition, ...]):
             )
             for each in self
         ]
-        return _table(
+        return table(
             ("partition", "idle nodes", "in use", "down", "longest time", "processors", "MB a node"), rows
         )
 
@@ -136,7 +137,7 @@ class Estimates(tuple[Start, ...]):
             )
             for each in self
         ]
-        return _table(("nodes", "time", "expected start (an estimate)", "where"), rows)
+        return table(("nodes", "time", "expected start (an estimate)", "where"), rows)
 
     __repr__ = __str__
 
@@ -180,11 +181,3 @@ def _start(slurm: Slurm) -> Start:
 def _least(one: str, other: str) -> str:
     """The smaller of two numbers that may end with "+", with that mark."""
     return f"{min(int(one.rstrip('+')), int(other.rstrip('+')))}+" if one != other else one
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
-    )
