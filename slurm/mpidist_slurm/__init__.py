@@ -5,7 +5,7 @@ bottom to top:
 
 1. `commands`: Slurm's own programs, called with argument lists and read by their stable formats.
 2. `reasons`: why a job waits or has ended, in words.
-3. `job`: one job as the scheduler sees it.
+3. `job`: one job as the scheduler sees it; `queue`: how many are before it.
 4. `flavour`: how an MPI library is started here.
 5. `associations`: the accounts that this user has.
 6. `offers`: the partitions, and when jobs would start.

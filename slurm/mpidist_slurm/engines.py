@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from mpidist.world.launcher import CONTROLLER_ARGS, STOP_SECONDS, rank_environme
 
 from .commands import SlurmRefused, SlurmUnavailable, call
 from .job import Job, cancel, look
+from .queue import Queue
 
 if TYPE_CHECKING:
     import logging
@@ -112,7 +114,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
 
     async def _follow(self) -> None:
         """Look at the job until it has ended; slower while Slurm does not answer."""
-        pause = POLL_SECONDS
+        pause, queue = POLL_SECONDS, Queue()
         while self.state != "after":
             try:
                 job = await asyncio.to_thread(look, self.job_id)
@@ -123,7 +125,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
                 self.trouble, pause = "", POLL_SECONDS
                 if job is None:
                     job = Job(self.job_id, "GONE")
-                self.job = job
+                self.job = replace(job, ahead=await asyncio.to_thread(queue.ahead, job))
                 if job.over:
                     self.notify_stop({"exit_code": job.exit_code, "job": str(job)})
                     return

@@ -12,13 +12,18 @@ __all__ = ["Job", "cancel", "look"]
 
 WAITS = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
 RUNS = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"})
-FIELDS = "%i|%T|%r|%S|%N|%e"
+FIELDS = "%i|%T|%r|%S|%N|%e|%P"
+STEPS = (1000, 500, 200, 100, 50, 20, 10)
+"""Long queues are told in steps, else each job that starts elsewhere would be news."""
 UNKNOWN = ("", "N/A", "Unknown", "(null)")
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """State of a job. `start` and `end` are as Slurm writes them (local time), "" if unknown; `exit_code` is "code:signal"."""
+    """State of a job. `start` and `end` are as Slurm writes them (local time), "" if unknown; `exit_code` is "code:signal".
+
+    `ahead`: how many waiting jobs of its partition have a higher priority (see `queue`), None if that is not known.
+    """
 
     id: str
     state: str
@@ -27,6 +32,8 @@ class Job:
     end: str = ""
     nodes: str = ""
     exit_code: str = ""
+    partition: str = ""
+    ahead: int | None = None
 
     @property
     def waits(self) -> bool:
@@ -43,6 +50,8 @@ class Job:
         if self.waits:
             meaning = reasons.pending(self.reason)
             text = f"job {self.id} is {self.state.lower()}: {meaning.text} ({self.reason})"
+            if self.ahead is not None:
+                text += f"; {_place(self.ahead)} in partition {self.partition}"
             if self.start:
                 text += f"; expected start {self.start.replace('T', ' ')} (Slurm's estimate)"
         elif self.over:
@@ -65,8 +74,9 @@ def look(job_id: str) -> Job | None:
             raise
         line = ""
     if line:
-        number, state, reason, start, nodes, end = (part.strip() for part in line.splitlines()[0].split("|"))
-        return Job(number, state, reason, _known(start), _known(end), _known(nodes))
+        fields = (part.strip() for part in line.splitlines()[0].split("|"))
+        number, state, reason, start, nodes, end, partition = fields
+        return Job(number, state, reason, _known(start), _known(end), _known(nodes), partition=partition)
     return _remembered(job_id)
 
 
@@ -95,6 +105,15 @@ def cancel(job_id: str) -> None:
     except SlurmRefused as error:
         if "Invalid job id" not in error.said:
             raise
+
+
+def _place(ahead: int) -> str:
+    if ahead == 0:
+        return "it is the first to come"
+    if ahead == 1:
+        return "1 waiting job is before it"
+    step = next((step for step in STEPS if ahead > step), None)
+    return f"{ahead if step is None else f'more than {step}'} waiting jobs are before it"
 
 
 def _known(text: str) -> str:

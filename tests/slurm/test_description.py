@@ -14,6 +14,7 @@ from mpidist.errors import WorldError
 from mpidist_slurm import Slurm, reasons
 from mpidist_slurm.commands import SlurmRefused
 from mpidist_slurm.job import Job
+from mpidist_slurm.queue import before
 
 
 def test_the_text_is_the_batch_script() -> None:
@@ -157,6 +158,42 @@ def test_jobs_in_words() -> None:
         == "Slurm job 7 has ended: it has ended by itself (COMPLETED)"
     )
     assert reasons.ended("ODD").text == "Slurm says 'ODD'"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        (0, "it is the first to come"),
+        (1, "1 waiting job is before it"),
+        (10, "10 waiting jobs are before it"),
+        (11, "more than 10 waiting jobs are before it"),
+        (20, "more than 10 waiting jobs are before it"),
+        (201, "more than 200 waiting jobs are before it"),
+        (50_000, "more than 1000 waiting jobs are before it"),
+    ],
+)
+def test_the_place_in_the_queue_in_words(ahead: int, words: str) -> None:
+    job = Job("7", "PENDING", "Resources", "2026-11-27T10:00:00", partition="debug", ahead=ahead)
+    assert f"free (Resources); {words} in partition debug; expected start 2026" in str(job)
+
+
+def test_who_is_before_a_job() -> None:
+    listed = """\
+9|100|Priority
+7|100|Resources
+8|100|Priority
+3_[1-500%10]|2000|Priority
+12|2000|JobHeldUser
+2|2000|Dependency
+1|99|Priority
+4|0|None
+a line of something else
+"""
+    assert before(Job("8", "PENDING"), listed) == 2
+    assert before(Job("1", "PENDING"), listed) == 4
+    assert before(Job("2", "PENDING"), listed) == 0
+    assert before(Job("3_[1-500%10]", "PENDING"), listed) == 0
+    assert before(Job("77", "PENDING"), listed) is None
 
 
 def test_sbatchs_words_without_its_name() -> None:
