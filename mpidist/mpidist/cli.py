@@ -223,11 +223,19 @@ def demo(ranks: int, out: Path, repeat: int) -> None:
     show_default=True,
     help="Ranks of the trial world.",
 )
-def doctor(ranks: int) -> None:
+@click.option("--slurm", is_flag=True, help="Check this Slurm cluster instead of ranks on this machine.")
+@click.option("--job", is_flag=True, help="With --slurm: submit a job of one node, which looks from there.")
+@click.option("--partition", default=None, help="With --slurm: the partition that you will use.")
+@click.option("--account", default=None, help="With --slurm: the account that you will use.")
+def doctor(ranks: int, *, slurm: bool, job: bool, partition: str | None, account: str | None) -> None:
     """Check this installation: versions, MPI, and whether a world of ranks comes up."""
-    from .doctor import examine
+    from .doctor import examine, site
 
-    sys.exit(0 if examine(Console(), ranks=ranks) else NO_RANKS)
+    if not slurm and (job or partition or account):
+        msg = "--job, --partition and --account go with --slurm"
+        raise click.UsageError(msg)
+    more = site("slurm")(job=job, partition=partition, account=account) if slurm else None
+    sys.exit(0 if examine(Console(), ranks=ranks, more=more) else NO_RANKS)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,7 @@
-"""``mpidist doctor``: what this installation can do, step by step, with a fix for what it cannot."""
+"""``mpidist doctor``: what this installation can do, step by step, with a fix for what it cannot.
+
+A package for a batch system adds its own checks, as entry point of the group ``mpidist.doctors``: a callable like `Site`.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,18 @@ import platform
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from .errors import MpidistError
+from .errors import MpidistError, WorldError
 from .version import __version__
 from .world import Local, World, sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console
 
-__all__ = ["examine"]
+__all__ = ["Check", "Note", "Site", "examine", "site"]
 
 PACKAGES = (
     "awkward",
@@ -33,33 +36,58 @@ PACKAGES = (
     "ipyparallel",
     "ipykernel",
 )
+GROUP = "mpidist.doctors"
 VIEWS = ("ipywidgets", "bqplot", "anywidget", "jupyterlab")
 
+Check: TypeAlias = "tuple[str, Callable[[], str]]"
+"""What is looked at, and a function that says what it found; it raises `Note`, or an error whose text names the fix."""
 
-def examine(console: Console, *, ranks: int) -> bool:
-    """Run all checks and print one line for each; whether distributed runs will work."""
+
+class Site(Protocol):
+    """The checks of a batch system. `job`: whether a small job may be submitted, there and on whose account."""
+
+    def __call__(self, *, job: bool, partition: str | None, account: str | None) -> Sequence[Check]: ...
+
+
+def site(name: str) -> Site:
+    """The checks that a package installed here has for batch system `name`. Raises WorldError if there are none."""
+    for entry in importlib.metadata.entry_points(group=GROUP, name=name):
+        found: Site = entry.load()
+        return found
+    raise WorldError(
+        f"nothing that is installed in {sys.prefix} examines {name!r}. Hint: install mpidist with its part for {name!r} again."
+    )
+
+
+def examine(console: Console, *, ranks: int, more: Sequence[Check] | None = None) -> bool:
+    """Run all checks and print one line for each; whether distributed runs will work.
+
+    With the checks of a site in `more` no ranks are started on this machine: on a login node that is often not possible.
+    """
     console.print(
         f"mpidist {__version__}, Python {platform.python_version()}, {platform.platform()}", highlight=False
     )
-    checks: list[tuple[str, Callable[[], str]]] = [
-        ("packages", _packages),
-        ("notebook view", _views),
+    here: list[Check] = [("packages", _packages), ("notebook view", _views), ("left-over ranks", _left_over)]
+    local: list[Check] = [
         ("mpiexec", lambda: Local(ranks=ranks).command()),
         ("loopback port", _port),
-        ("left-over ranks", _left_over),
         (f"{ranks} MPI ranks", lambda: _world(ranks)),
     ]
-    good = True
-    for name, check in checks:
-        began = time.perf_counter()
-        try:
-            text, mark = check(), "[green]ok  [/]"
-        except Note as note:
-            text, mark = str(note), "[yellow]note[/]"
-        except (MpidistError, OSError, ImportError) as error:
-            text, mark, good = str(error), "[red]FAIL[/]", False
-        console.print(mark, end=" ")
-        console.print(f"{name}: {text} ({time.perf_counter() - began:.1f} s)", markup=False, highlight=False)
+    results = [_run(console, name, check) for name, check in (*here, *(local if more is None else more))]
+    return all(results)
+
+
+def _run(console: Console, name: str, check: Callable[[], str]) -> bool:
+    """Run one check and print its line."""
+    began, good = time.perf_counter(), True
+    try:
+        text, mark = check(), "[green]ok  [/]"
+    except Note as note:
+        text, mark = str(note), "[yellow]note[/]"
+    except (MpidistError, OSError, ImportError) as error:
+        text, mark, good = str(error), "[red]FAIL[/]", False
+    console.print(mark, end=" ")
+    console.print(f"{name}: {text} ({time.perf_counter() - began:.1f} s)", markup=False, highlight=False)
     return good
 
 
