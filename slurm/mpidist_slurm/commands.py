@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,11 +11,17 @@ from typing import TYPE_CHECKING
 from mpidist.errors import WorldError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["SlurmRefused", "SlurmUnavailable", "call"]
+__all__ = ["SlurmRefused", "SlurmUnavailable", "call", "without_options"]
 
 SECONDS = 30.0
+OPTIONS = re.compile(
+    r"(SLURM|SRUN|SQUEUE|SINFO|SCONTROL|PMI|PMIX)_(?!CONF\b|CONF_SERVER\b|CLUSTERS\b|MCA_).*"
+)
+"""Variables that Slurm's programs and MPI take for options: where the kernel runs inside a job, they are of that job."""
+VARIABLES = {"time": "TIMELIMIT", "no-requeue": "REQUEUE"}
+"""sbatch's variables that are not called as its options."""
 PREFIX = re.compile(
     r"^(sbatch|squeue|srun|sinfo|sacctmgr|scontrol|scancel|allocation failure)\b:? *(error)?:? *"
 )
@@ -36,6 +43,21 @@ class SlurmRefused(WorldError):
         """Its words in one line, without the program's name in front of each."""
         lines = [PREFIX.sub("", line).strip() for line in self.said.splitlines()]
         return "; ".join(line for line in lines if line) or "it gives no reason"
+
+
+def without_options(environment: Mapping[str, str], given: Iterable[str] = ()) -> dict[str, str]:
+    """`environment` without variables that would overrule what we ask for.
+
+    `given`: options of sbatch that are set in its script; a variable (SBATCH_PARTITION, say) would win over them.
+    """
+    overruling = {f"SBATCH_{VARIABLES.get(name, name).upper().replace('-', '_')}" for name in given}
+    if "SBATCH_MEM_PER_CPU" in overruling:
+        overruling |= {"SBATCH_MEM_PER_NODE", "SBATCH_MEM_PER_GPU"}  # sbatch takes one of the three
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in overruling and not OPTIONS.fullmatch(name)
+    }
 
 
 def call(
@@ -64,7 +86,7 @@ def call(
             timeout=seconds,
             check=False,
             stdin=subprocess.DEVNULL,
-            env=None if environment is None else dict(environment),
+            env=without_options(os.environ) if environment is None else dict(environment),
         )
     except subprocess.TimeoutExpired as error:
         raise SlurmUnavailable(f"{command[0]} has not answered for {seconds:g} s") from error

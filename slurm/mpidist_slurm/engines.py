@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 import time
 from dataclasses import replace
@@ -19,7 +20,7 @@ from mpidist.errors import WorldError
 from mpidist.world.engines import Controller
 from mpidist.world.launcher import CONTROLLER_ARGS, STOP_SECONDS, rank_environment
 
-from .commands import SlurmRefused, SlurmUnavailable, call
+from .commands import SlurmRefused, SlurmUnavailable, call, without_options
 from .job import Job, cancel, look
 from .queue import Queue
 
@@ -95,9 +96,12 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
             "--parsable",
             f"--job-name={self.cluster_id}",
             f"--output={self.output_file}",
+            "--export=ALL",  # SBATCH_EXPORT=NONE, as some sites set it, would keep the ranks from finding their session
             str(file),
         ]
-        return call(command, environment={**os.environ, **self.more_environment, **self.get_env()})
+        given = re.findall(r"^#SBATCH --([a-z-]+)", self.script, re.MULTILINE)
+        environment = {**without_options(os.environ, given), **self.more_environment, **self.get_env()}
+        return call(command, environment=environment)
 
     @classmethod
     def from_dict(cls, d: dict[str, Any], **kwargs: Any) -> SlurmEngines:

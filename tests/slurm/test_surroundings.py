@@ -1,0 +1,60 @@
+"""Variables around the kernel, which Slurm's programs take for options, and what is left of them."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+import mpidist as md
+from mpidist_slurm import Slurm
+from mpidist_slurm.commands import without_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_what_would_overrule_the_script_is_left_out() -> None:
+    around = {
+        "PATH": "/bin",
+        "SLURM_CONF": "/etc/slurm.conf",
+        "SLURM_CLUSTERS": "one",
+        "PMIX_MCA_psec": "native",
+        "SBATCH_PARTITION": "regular",
+        "SBATCH_TIMELIMIT": "5",
+        "SBATCH_MEM_PER_NODE": "1",
+        "SBATCH_QOS": "long",
+        "SLURM_JOB_ID": "7",
+        "SLURM_CONFLICT": "1",
+        "SLURM_TIME_FORMAT": "relative",
+        "SQUEUE_STATES": "RUNNING",
+        "SINFO_PARTITION": "x",
+        "PMI_RANK": "0",
+        "PMIX_RANK": "0",
+    }
+    assert set(without_options(around, ("partition", "time", "mem-per-cpu", "no-requeue"))) == {
+        "PATH", "SLURM_CONF", "SLURM_CLUSTERS", "PMIX_MCA_psec", "SBATCH_QOS",
+    }  # fmt: skip
+
+
+@pytest.mark.slurm
+def test_a_kernel_in_a_job_of_other_options(
+    slurm: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in JupyterHub whose notebooks are jobs: each of these kept a session from starting, or changed what it asked for."""
+    for name, value in {
+        "SLURM_MEM_PER_NODE": "300",
+        "SLURM_TIME_FORMAT": "relative",
+        "SBATCH_EXPORT": "NONE",
+        "SBATCH_PARTITION": "regular",
+        "SQUEUE_STATES": "COMPLETED",
+    }.items():
+        monkeypatch.setenv(name, value)
+    asked = Slurm(partition="debug", nodes=1, ranks_per_node=1, mem_per_rank="100M", time="5")
+    with md.connect(asked) as session:
+        assert session.world.ends is not None
+        assert 200 < session.world.ends - time.time() < 301
+        listed = ["squeue", "--noheader", "--states=RUNNING", "--format=%P"]
+        assert subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split() == ["debug"]
