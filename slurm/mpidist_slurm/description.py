@@ -45,7 +45,8 @@ class Slurm:
     `time`: "minutes", "hours:minutes:seconds" or "days-hours:minutes:seconds"; None takes the partition's default, like all
     other options. `modules` are loaded, then the lines of `prologue` run, before the ranks start; `environment` are
     more variables for them. `launcher`: a type of ``srun --mpi=``, or "mpiexec"; "auto" asks Slurm and the MPI library.
-    `extra`: more options of sbatch, such as "--exclusive". `wait`: seconds that the job may wait for its nodes, None for ever.
+    `extra`: more options of sbatch, such as "--exclusive". `container`: a command, word by word, in which each rank is run, such as
+    ("apptainer", "exec", "image.sif"); `python`: the interpreter of the ranks, None for this one. `wait`: seconds that the job may wait for its nodes, None for ever.
     `lease`: seconds for which the job outlives a kernel that was killed, so that another may adopt its ranks.
     `timeout`: seconds from the job's begin until the ranks are up.
 
@@ -67,6 +68,8 @@ class Slurm:
     environment: Mapping[str, str] = field(default_factory=dict)
     launcher: str = "auto"
     extra: tuple[str, ...] = ()
+    container: tuple[str, ...] = ()
+    python: str | None = None
     wait: float | None = None
     lease: float = 600.0
     timeout: float = 90.0
@@ -88,11 +91,13 @@ class Slurm:
             )
         if self.mem_per_rank is not None and not MEMORY.fullmatch(str(self.mem_per_rank)):
             raise _wrong("mem_per_rank", self.mem_per_rank, 'such as "2G" (units K, M, G, T)')
-        tuples: tuple[object, ...] = (self.modules, self.extra)
+        tuples: tuple[object, ...] = (self.modules, self.extra, self.container)
         if any(isinstance(each, str) for each in tuples):
             raise WorldError(
-                'Slurm(modules=..., extra=...): tuples are needed, such as modules=("gcc/13.2",).'
+                'Slurm(modules=..., extra=..., container=...): tuples are needed, such as modules=("gcc/13.2",).'
             )
+        _check_words("container", self.container)
+        _check_words("python", () if self.python is None else (self.python,))
         prologue: object = self.prologue
         if not isinstance(prologue, str):
             raise _wrong("prologue", self.prologue, "lines of shell as one text")
@@ -126,8 +131,13 @@ class Slurm:
         """How the ranks are started, and why."""
         if self.launcher != "auto":
             return (f"ranks are started by {self.launcher}, as asked",)
-        choice = choose()
+        choice = choose(self.interpreter)
         return (f"ranks are started by {choice.launcher}: {choice.why}",)
+
+    @property
+    def interpreter(self) -> tuple[str, ...]:
+        """The command that is Python for a rank."""
+        return (*self.container, self.python or sys.executable)
 
     def describe(self) -> str:
         """The place in a few words."""
@@ -163,7 +173,7 @@ class Slurm:
 
     def __str__(self) -> str:
         """The batch script, as it is submitted. Name, output file and the session's folder come on sbatch's command line."""
-        launcher = choose().launcher if self.launcher == "auto" else self.launcher
+        launcher = choose(self.interpreter).launcher if self.launcher == "auto" else self.launcher
         lines = ["#!/bin/bash"]
         lines += [
             f"#SBATCH --{name}={value}" if value else f"#SBATCH --{name}"
@@ -174,7 +184,7 @@ class Slurm:
         if self.prologue:
             lines.append(self.prologue.rstrip("\n"))
         lines += [f"export {name}={shlex.quote(str(value))}" for name, value in self.environment.items()]
-        engine = f"{shlex.quote(sys.executable)} -m ipyparallel.engine --mpi --log-level=40"
+        engine = f"{shlex.join(self.interpreter)} -m ipyparallel.engine --mpi --log-level=40"
         if launcher == MPIEXEC:
             lines.append(f"exec {shlex.quote(mpiexec())} -n {self.size} {engine}")
         else:
@@ -201,6 +211,14 @@ def mpiexec() -> str:
     """The one of this Python environment, else the first on the nodes' PATH."""
     own = Path(sysconfig.get_path("scripts"), "mpiexec")
     return str(own) if own.is_file() else "mpiexec"
+
+
+def _check_words(name: str, words: tuple[object, ...]) -> None:
+    """Raise WorldError for what is not a command; blanks and quotes are fine, for each word is quoted."""
+    if any(not isinstance(word, str) or not word or set(word) & {"\n", "\r", "\0"} for word in words):
+        raise _wrong(name, words, "words of a command, none of them empty or of several lines")
+    if words and str(words[0]).startswith("-"):
+        raise _wrong(name, words, "a command that begins with a program")
 
 
 def _wrong(name: str, value: object, wanted: str) -> WorldError:

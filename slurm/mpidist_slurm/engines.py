@@ -201,7 +201,10 @@ def cluster(slurm: Slurm, name: str, folder: Path, log: logging.Logger) -> Any:
     config.SlurmEngines.script = str(slurm)
     config.SlurmEngines.patience = slurm.wait
     config.SlurmEngines.lease = slurm.lease
-    config.SlurmEngines.more_environment = {**rank_environment(folder), "MPIDIST_END_AT_ONCE": "1"}
+    environment = {**rank_environment(folder), "MPIDIST_END_AT_ONCE": "1"}
+    if slurm.container or slurm.python:
+        del environment["PYTHONPATH"]  # of this interpreter; another would find its modules, and fail
+    config.SlurmEngines.more_environment = environment
     config.Controller.stop_seconds_until_kill = STOP_SECONDS
     config.Controller.environment = {"IPYTHONDIR": str(folder)}
     return Cluster(

@@ -39,9 +39,9 @@ class Choice:
 
 
 @functools.cache
-def choose() -> Choice:
-    """For the MPI library that mpi4py uses here. Raises WorldError if that cannot be found out."""
-    library = mpi_library()
+def choose(python: tuple[str, ...] = (sys.executable,)) -> Choice:
+    """For the MPI library that mpi4py uses in `python` (a command). Raises WorldError if that cannot be found out."""
+    library = mpi_library(python)
     offered = plugins()
     for words, speaks in FAMILIES:
         if any(word in library for word in words):
@@ -55,11 +55,11 @@ def choose() -> Choice:
     )
 
 
-def mpi_library() -> str:
+def mpi_library(python: tuple[str, ...] = (sys.executable,)) -> str:
     """The MPI library of mpi4py in one line; asked in another process, for this one must not start MPI."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", ASK],
+            [*python, "-c", ASK],
             capture_output=True,
             text=True,
             timeout=60,
@@ -68,9 +68,13 @@ def mpi_library() -> str:
         )
     except (subprocess.SubprocessError, OSError) as error:
         said = str(getattr(error, "stderr", "") or error).strip().splitlines()
-        raise WorldError(
-            f"mpi4py cannot be used in {sys.executable}: {said[-1] if said else 'no reason given'}. "
+        hint = (
             'Hint: pip install "mpidist[mpi]" with your site\'s MPI loaded, or "mpidist[embedded]".'
+            if python == (sys.executable,)
+            else 'Hint: if that is on the nodes only, say how ranks are started: Slurm(launcher="pmi2"), "pmix" or "mpiexec".'
+        )
+        raise WorldError(
+            f"mpi4py cannot be used in {' '.join(python)}: {said[-1] if said else 'no reason given'}. {hint}"
         ) from error
     return " ".join(done.stdout.strip("\0\n ").splitlines()[0].split())
 

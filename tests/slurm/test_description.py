@@ -79,6 +79,28 @@ def test_mpiexec_inside_the_job() -> None:
     ]
 
 
+def test_a_container_is_put_before_each_rank() -> None:
+    container = ("apptainer", "exec", "--bind=/data:/my data", "it's.sif")
+    quoted = """apptainer exec '--bind=/data:/my data' 'it'"'"'s.sif' /opt/bin/python -m ipyparallel.engine --mpi"""
+    for launcher, start in (("pmi2", "exec srun --mpi=pmi2 "), ("mpiexec", "exec ")):
+        asked = Slurm(nodes=2, container=container, python="/opt/bin/python", launcher=launcher)
+        last = str(asked).splitlines()[-1]
+        assert last.startswith(start)
+        assert last.count(quoted) == 1
+        assert last.index(quoted) > last.index(
+            "mpiexec -n 2" if launcher == "mpiexec" else "--kill-on-bad-exit=1"
+        )
+        assert last.endswith(" --log-level=40")
+
+
+def test_another_mpi_is_asked_for_in_the_container() -> None:
+    asked = Slurm(container=("/no/such/apptainer", "exec", "image.sif"))
+    with pytest.raises(
+        WorldError, match=r"mpi4py cannot be used in /no/such/apptainer exec image.sif .*Slurm\(launcher="
+    ):
+        str(asked)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -105,6 +127,13 @@ def test_mpiexec_inside_the_job() -> None:
         ({"extra": ("--comment=a b",)}, "one word each"),
         ({"extra": ("--output=/dev/null",)}, "does not set itself"),
         ({"extra": ("--wrap=x",)}, "does not set itself"),
+        ({"container": "apptainer exec image.sif"}, "tuples are needed"),
+        ({"container": ("apptainer", "")}, "none of them empty"),
+        ({"container": ("apptainer", "a\nreboot")}, "of several lines"),
+        ({"container": ("apptainer", 1)}, "words of a command"),
+        ({"container": ("--exec",)}, "begins with a program"),
+        ({"python": ""}, "none of them empty"),
+        ({"python": "-c"}, "begins with a program"),
     ],
 )
 def test_values_that_sbatch_would_not_take(wrong: dict[str, Any], message: str) -> None:

@@ -1,8 +1,10 @@
-"""Variables around the kernel, which Slurm's programs take for options, and what is left of them."""
+"""What is around the kernel and around the ranks: variables that Slurm's programs take for options, containers, interpreters."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -58,3 +60,22 @@ def test_a_kernel_in_a_job_of_other_options(
         assert 200 < session.world.ends - time.time() < 301
         listed = ["squeue", "--noheader", "--states=RUNNING", "--format=%P"]
         assert subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split() == ["debug"]
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize("launcher", ["auto", "mpiexec"])
+def test_a_command_around_each_rank(slurm: Path, state: Path, launcher: str) -> None:
+    around = ("env", "AROUND=it's a 'rank'")
+    with md.connect(Slurm(nodes=2, ranks_per_node=2, container=around, launcher=launcher)) as session:
+        assert session.px.apply_sync(os.getenv, "AROUND") == ["it's a 'rank'"] * 4
+
+
+@pytest.mark.slurm
+def test_another_interpreter(slurm: Path, state: Path, tmp_path: Path) -> None:
+    python = tmp_path / "my python"
+    python.write_text(f'#!/bin/sh\nexport BY=it\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    with md.connect(Slurm(nodes=2, python=str(python))) as session:
+        assert session.world.notes[0].startswith("ranks are started by pmi2: MPICH")
+        assert session.px.apply_sync(os.getenv, "BY") == ["it"] * 2
+        assert session.px.apply_sync(os.getenv, "PYTHONPATH") == [os.environ.get("PYTHONPATH")] * 2
