@@ -21,7 +21,7 @@ from mpidist.world.engines import Controller
 from mpidist.world.launcher import CONTROLLER_ARGS, STOP_SECONDS, rank_environment
 
 from .commands import SlurmRefused, SlurmUnavailable, call, without_options
-from .job import Job, cancel, look
+from .job import Job, cancel, look, number
 from .queue import Queue
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
                 f"Slurm does not take the job of {n} ranks: {error.brief}. "
                 "Hint: mpidist_slurm.partitions() lists what each partition allows, mpidist_slurm.accounts() what you may use."
             ) from error
-        self.job_id = said.strip().split(";")[0]
+        self.job_id = number(said)
         self._submitted = time.monotonic()
         self.notify_start(self.job_id)
         self._watch()

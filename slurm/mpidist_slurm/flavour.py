@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from mpidist.errors import WorldError
 
-from .commands import SlurmRefused, SlurmUnavailable, call
+from .commands import SlurmRefused, call
 
 __all__ = ["MPIEXEC", "Choice", "choose"]
 
@@ -41,8 +41,11 @@ class Choice:
 @functools.cache
 def choose(python: tuple[str, ...] = (sys.executable,)) -> Choice:
     """For the MPI library that mpi4py uses in `python` (a command). Raises WorldError if that cannot be found out."""
-    library = mpi_library(python)
-    offered = plugins()
+    return fitting(mpi_library(python), plugins())
+
+
+def fitting(library: str, offered: frozenset[str]) -> Choice:
+    """For an MPI library, as it calls itself, and what srun offers. Raises WorldError for a library that is not known."""
     for words, speaks in FAMILIES:
         if any(word in library for word in words):
             for plugin in speaks:
@@ -82,9 +85,12 @@ def mpi_library(python: tuple[str, ...] = (sys.executable,)) -> str:
 def plugins() -> frozenset[str]:
     """The types that ``srun --mpi=list`` offers."""
     try:
-        text = call(["srun", "--mpi=list"])
-    except SlurmRefused as error:  # some versions print to stderr, or exit with 1
+        text = call(["srun", "--mpi=list"], errors_too=True)  # before 22.05 it is told as errors
+    except SlurmRefused as error:  # some versions exit with 1
         text = error.said
-    except SlurmUnavailable:
-        raise
+    return listed(text)
+
+
+def listed(text: str) -> frozenset[str]:
+    """The types in what ``srun --mpi=list`` prints: one in a line, perhaps after the program's name."""
     return frozenset(re.findall(r"^\s*(?:srun:\s*)?([a-z0-9_]+)\s*$", text, re.MULTILINE))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mpidist.errors import WorldError
+
 from . import reasons
 from .commands import SlurmRefused, call
 
-__all__ = ["Job", "cancel", "look"]
+__all__ = ["Job", "cancel", "look", "number", "remembered"]
 
-WAITS = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT"})
-RUNS = frozenset({"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT"})
+WAITS = frozenset(
+    {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
+)
 FIELDS = "%i|%T|%r|%S|%N|%e|%P"
 STEPS = (1000, 500, 200, 100, 50, 20, 10)
 """Long queues are told in steps, else each job that starts elsewhere would be news."""
@@ -42,8 +45,8 @@ class Job:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended."""
-        return self.state not in WAITS and self.state not in RUNS
+        """Whether it has ended; a state that is not known here is none in which ranks are given up."""
+        return self.state in reasons.ENDED
 
     def __str__(self) -> str:
         """In words, with advice."""
@@ -61,7 +64,7 @@ class Job:
             if self.nodes:
                 text += f", on {self.nodes}"
         else:
-            return f"job {self.id} is {self.state.lower()} on {self.nodes}"
+            return f"job {self.id} is {self.state.lower()}" + (f" on {self.nodes}" if self.nodes else "")
         return f"{text}. Hint: {meaning.advice}." if meaning.advice else text
 
 
@@ -75,26 +78,46 @@ def look(job_id: str) -> Job | None:
         line = ""
     if line:
         fields = (part.strip() for part in line.splitlines()[0].split("|"))
-        number, state, reason, start, nodes, end, partition = fields
-        return Job(number, state, reason, _known(start), _known(end), _known(nodes), partition=partition)
-    return _remembered(job_id)
-
-
-def _remembered(job_id: str) -> Job | None:
-    """A job that has left the queue; Slurm's controller keeps it for some minutes."""
+        name, state, reason, start, nodes, end, partition = fields
+        return Job(name, state, reason, _known(start), _known(end), _known(nodes), partition=partition)
+    # It has left the queue; Slurm's controller keeps it for some minutes.
     try:
-        text = call(["scontrol", "show", "job", "--oneliner", job_id])
+        return remembered(job_id, call(["scontrol", "--oneliner", "show", "job", job_id]))
     except SlurmRefused:
         return None
-    found = dict(re.findall(r"(\w+)=(\S*)", text))
+
+
+def remembered(job_id: str, text: str) -> Job | None:
+    """A job as ``scontrol show job`` prints it; None if it does not."""
+    found: dict[str, str] = {}
+    for name, value in re.findall(r"(\w+)=(\S*)", text):
+        found.setdefault(
+            name, value
+        )  # the command by which it was submitted is at the end, and may look like a field
+    if "JobState" not in found:
+        return None
     return Job(
         job_id,
-        found.get("JobState", ""),
+        found["JobState"].partition(",")[0],
         found.get("Reason", ""),
         _known(found.get("StartTime", "")),
         _known(found.get("EndTime", "")),
         _known(found.get("NodeList", "")),
         found.get("ExitCode", ""),
+    )
+
+
+def number(said: str) -> str:
+    """The number of a job in what ``sbatch --parsable`` prints: "number" or "number;cluster", below a site's own words.
+
+    Raises WorldError if there is none.
+    """
+    for line in reversed(said.splitlines()):
+        if found := re.fullmatch(r"\s*(\d+)(;\S*)?\s*", line):
+            return found[1]
+    raise WorldError(
+        f"sbatch has not said which number the job has, but {said.strip()!r}. "
+        "Hint: look with squeue whether it is there, and scancel it; a wrapper around sbatch must let --parsable through."
     )
 
 

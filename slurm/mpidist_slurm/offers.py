@@ -25,7 +25,8 @@ FORMAT = "%R|%a|%L|%l|%F|%c|%m|%P"
 MOST_QUESTIONS = 16
 PAUSE = 0.2
 """Seconds between questions to the scheduler: a site's controller serves everybody."""
-START = re.compile(r"to start at (\S+) using (\d+) processors on nodes (\S+)")
+# Versions of 2026 say "to start at TIME a using".
+START = re.compile(r"to start at (\S+)(?: a)? using (\d+) processors on (?:nodes )?(\S+)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ ORDERED = frozenset({"None", "Priority", "Resources"})
 BLOCKED = reasons.NEVER | {
     "BeginTime",
     "Dependency",
-    "DependencyNeverSatisfied",
     "JobHeldAdmin",
     "JobHeldUser",
 }

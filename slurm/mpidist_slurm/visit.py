@@ -20,7 +20,7 @@ from mpidist.errors import WorldError
 
 from . import probe
 from .commands import call
-from .job import Job, cancel, look
+from .job import Job, cancel, look, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -129,7 +129,7 @@ def _run(file: Path, options: Sequence[str], patience: float) -> Job:
         "--output=/dev/null",
         "--chdir=/",
     ]
-    job_id = call(["sbatch", "--parsable", *ours, *options, str(file)]).strip().split(";")[0]
+    job_id = number(call(["sbatch", "--parsable", *ours, *options, str(file)]))
     try:
         began = time.monotonic()
         while True:

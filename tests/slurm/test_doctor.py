@@ -114,6 +114,7 @@ def test_a_controller_that_is_down(state: Path) -> None:
     assert said["MPI under Slurm"].startswith("ok pmi2")
 
 
+@pytest.mark.slurm
 def test_without_slurm(state: Path, tmp_path: Path) -> None:
     code, said = doctor("--slurm", "--job", PATH=str(tmp_path))
     assert code == 3
@@ -123,6 +124,7 @@ def test_without_slurm(state: Path, tmp_path: Path) -> None:
     assert said["Slurm's controller"].startswith("FAIL there is no scontrol on PATH")
 
 
+@pytest.mark.slurm
 def test_wrong_usage(state: Path) -> None:
     done = subprocess.run([MPIDIST, "doctor", "--job"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -146,6 +148,7 @@ def test_a_python_that_is_not_on_the_nodes(slurm: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slurm
 def test_what_the_script_ends_with(tmp_path: Path) -> None:
     shutil.copyfile(probe.__file__, tmp_path / "probe.py")
 
@@ -160,6 +163,7 @@ def test_what_the_script_ends_with(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "answer.json").read_text())["packages"]["mpi4py"]
 
 
+@pytest.mark.slurm
 def test_what_a_node_tells(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # not listening
