@@ -111,15 +111,7 @@ class Slurm:
             raise _wrong(
                 "launcher", self.launcher, '"auto", "mpiexec", or a type of srun --mpi= such as "pmi2"'
             )
-        for option in self.extra:
-            if not EXTRA.fullmatch(option):
-                raise _wrong(
-                    "extra",
-                    option,
-                    'options of sbatch as one word each, such as "--exclusive" or "--gres=gpu:1"',
-                )
-            if option[2:].partition("=")[0] in OURS:
-                raise _wrong("extra", option, "an option that Slurm(...) does not set itself")
+        _check_extra(self.extra)
 
     @property
     def size(self) -> int:
@@ -211,6 +203,19 @@ def mpiexec() -> str:
     """The one of this Python environment, else the first on the nodes' PATH."""
     own = Path(sysconfig.get_path("scripts"), "mpiexec")
     return str(own) if own.is_file() else "mpiexec"
+
+
+def _check_extra(options: tuple[str, ...]) -> None:
+    """Raise WorldError for what is no option of sbatch, or one that is set here."""
+    for option in options:
+        if not EXTRA.fullmatch(option):
+            raise _wrong(
+                "extra",
+                option,
+                'options of sbatch as one word each, such as "--exclusive" or "--gres=gpu:1"',
+            )
+        if option[2:].partition("=")[0] in OURS:
+            raise _wrong("extra", option, "an option that Slurm(...) does not set itself")
 
 
 def _check_words(name: str, words: tuple[object, ...]) -> None:
