@@ -5,9 +5,9 @@ bottom to top:
 
 1. `commands`: Slurm's own programs, called with argument lists and read by their stable formats.
 2. `reasons`: why a job waits or has ended, in words.
-3. `job`: one job as the scheduler sees it; `queue`: how many are before it.
-4. `flavour`: how an MPI library is started here.
-5. `associations`: the accounts that this user has.
+3. `tables`: records as tables in terminals and notebooks.
+4. `job`, `jobs`: one job as the scheduler sees it, all jobs of this user; `place`: how many are before one.
+5. `flavour`: how an MPI library is started here; `associations`: the accounts that this user has.
 6. `offers`: the partitions, and when jobs would start.
 7. `description`: `Slurm`, checked when it is made; its text is the batch script.
 8. `engines`: the job of a session: submitted, watched, ended.
@@ -17,17 +17,21 @@ from __future__ import annotations
 
 from .associations import Accounts, Association, accounts
 from .description import Slurm
+from .jobs import Entry, Queue, queue
 from .offers import Estimates, Partition, Partitions, Start, estimate, partitions
 
 __all__ = [
     "Accounts",
     "Association",
+    "Entry",
     "Estimates",
     "Partition",
     "Partitions",
+    "Queue",
     "Slurm",
     "Start",
     "accounts",
     "estimate",
     "partitions",
+    "queue",
 ]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mpidist.errors import WorldError, near_names
 
 from .commands import SlurmRefused, SlurmUnavailable, call
-from .table import table
+from .tables import columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -88,7 +88,7 @@ class Accounts:
             )
             for each in self.rows
         ]
-        return table(("account", "partitions", "qos", "jobs at once", "jobs submitted", "longest time"), rows)
+        return columns(("account", "partitions", "qos", "jobs at once", "jobs submitted", "longest time"), rows)
 
     __repr__ = __str__
 

@@ -22,7 +22,7 @@ from mpidist.world.launcher import CONTROLLER_ARGS, STOP_SECONDS, rank_environme
 
 from .commands import SlurmRefused, SlurmUnavailable, call, without_options
 from .job import Job, cancel, look, number
-from .queue import Queue
+from .place import Place
 
 if TYPE_CHECKING:
     import logging
@@ -118,7 +118,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
 
     async def _follow(self) -> None:
         """Look at the job until it has ended; slower while Slurm does not answer."""
-        pause, queue = POLL_SECONDS, Queue()
+        pause, place = POLL_SECONDS, Place()
         while self.state != "after":
             try:
                 job = await asyncio.to_thread(look, self.job_id)
@@ -129,7 +129,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
                 self.trouble, pause = "", POLL_SECONDS
                 if job is None:
                     job = Job(self.job_id, "GONE")
-                self.job = replace(job, ahead=await asyncio.to_thread(queue.ahead, job))
+                self.job = replace(job, ahead=await asyncio.to_thread(place.ahead, job))
                 if job.over:
                     self.notify_stop({"exit_code": job.exit_code, "job": str(job)})
                     return

@@ -10,7 +10,7 @@ from mpidist.errors import WorldError
 from . import reasons
 from .commands import SlurmRefused, call
 
-__all__ = ["Job", "cancel", "look", "number", "remembered"]
+__all__ = ["Job", "cancel", "known", "look", "number", "remembered"]
 
 WAITS = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
@@ -79,7 +79,7 @@ def look(job_id: str) -> Job | None:
     if line:
         fields = (part.strip() for part in line.splitlines()[0].split("|"))
         name, state, reason, start, nodes, end, partition = fields
-        return Job(name, state, reason, _known(start), _known(end), _known(nodes), partition=partition)
+        return Job(name, state, reason, known(start), known(end), known(nodes), partition=partition)
     # It has left the queue; Slurm's controller keeps it for some minutes.
     try:
         return remembered(job_id, call(["scontrol", "--oneliner", "show", "job", job_id]))
@@ -100,9 +100,9 @@ def remembered(job_id: str, text: str) -> Job | None:
         job_id,
         found["JobState"].partition(",")[0],
         found.get("Reason", ""),
-        _known(found.get("StartTime", "")),
-        _known(found.get("EndTime", "")),
-        _known(found.get("NodeList", "")),
+        known(found.get("StartTime", "")),
+        known(found.get("EndTime", "")),
+        known(found.get("NodeList", "")),
         found.get("ExitCode", ""),
     )
 
@@ -139,5 +139,6 @@ def _place(ahead: int) -> str:
     return f"{ahead if step is None else f'more than {step}'} waiting jobs are before it"
 
 
-def _known(text: str) -> str:
+def known(text: str) -> str:
+    """What Slurm writes, "" where it says that it does not know."""
     return "" if text in UNKNOWN else text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mpidist.errors import WorldError, near_names
 
 from .commands import SlurmRefused, call
-from .table import table
+from .tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,13 +46,16 @@ class Partition:
     megabytes: str
 
 
-class Partitions(tuple[Partition, ...]):
+class Partitions(Table[Partition]):
     """The partitions of a cluster; `str` of it is a table."""
 
     __slots__ = ()
+    head = ("partition", "idle nodes", "in use", "down", "longest time", "processors", "MB a node")
+    numeric = (2, 3, 5, 6)
 
-    def __str__(self) -> str:
-        rows = [
+    def rows(self) -> list[Sequence[str]]:
+        """The cells of the table."""
+        return [
             (
                 f"{each.name}{' (default)' if each.default else ''}{'' if each.up else ' (down)'}",
                 f"{each.idle} of {each.nodes}",
@@ -64,11 +67,6 @@ class Partitions(tuple[Partition, ...]):
             )
             for each in self
         ]
-        return table(
-            ("partition", "idle nodes", "in use", "down", "longest time", "processors", "MB a node"), rows
-        )
-
-    __repr__ = __str__
 
 
 def partitions() -> Partitions:
@@ -123,13 +121,16 @@ class Start:
     refused: str = ""
 
 
-class Estimates(tuple[Start, ...]):
+class Estimates(Table[Start]):
     """Starts of jobs; `str` of it is a table."""
 
     __slots__ = ()
+    head = ("nodes", "time", "expected start (an estimate)", "where")
+    numeric = (0,)
 
-    def __str__(self) -> str:
-        rows = [
+    def rows(self) -> list[Sequence[str]]:
+        """The cells of the table."""
+        return [
             (
                 str(each.nodes),
                 str(each.time or "default"),
@@ -138,9 +139,6 @@ class Estimates(tuple[Start, ...]):
             )
             for each in self
         ]
-        return table(("nodes", "time", "expected start (an estimate)", "where"), rows)
-
-    __repr__ = __str__
 
 
 def estimate(

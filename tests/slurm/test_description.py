@@ -14,7 +14,7 @@ from mpidist.errors import WorldError
 from mpidist_slurm import Slurm, reasons
 from mpidist_slurm.commands import SlurmRefused
 from mpidist_slurm.job import Job
-from mpidist_slurm.queue import before
+from mpidist_slurm.place import before
 
 
 def test_the_text_is_the_batch_script() -> None:

@@ -13,7 +13,7 @@ from .commands import SlurmRefused, SlurmUnavailable, call
 if TYPE_CHECKING:
     from .job import Job
 
-__all__ = ["Queue", "before"]
+__all__ = ["Place", "before"]
 
 SECONDS = 10.0
 """Between two looks at the queue: Slurm's controller makes a list of all jobs for each."""
@@ -30,7 +30,7 @@ BLOCKED = reasons.NEVER | {
 }
 
 
-class Queue:
+class Place:
     """The place of one job, looked up now and then."""
 
     def __init__(self) -> None:
