@@ -6,6 +6,7 @@ the kernel ends in an orderly way, and what a killed kernel leaves is found by t
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 import threading
 import warnings
@@ -210,6 +211,21 @@ class Session:
         lines = [f"<Session {self.id}: {self.size} MPI ranks in {len(alive)} worlds"]
         lines += [f"  {number}: {world.words}" for number, world in enumerate(self._worlds)]
         return "\n".join(lines) + ">"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        """In a notebook: the installed view of sessions (mpidist_widgets), kept live; as text everywhere else."""
+        text = {"text/plain": repr(self)}
+        if self._view is None:
+            for entry in importlib.metadata.entry_points(group="mpidist.views", name="session"):
+                try:
+                    self._view = entry.load()(self)
+                except ImportError:
+                    return text
+        if self._view is None:
+            return text
+        bundle = self._view._repr_mimebundle_(include=include, exclude=exclude)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        return {**data, **text}
 
 
 def connect(launcher: Launcher | None = None, *, tell: Callable[[str], None] | None = None) -> Session:

@@ -15,6 +15,7 @@
 `Controls`         Pause, Resume, Stop
 `RankTable`        what each rank does
 `Failures`         what is missing from the results, and why
+`SessionView`      the worlds of a session and what it has asked for (not a part of a run)
 =================  ======================================================================
 """
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 from .live import Part
 from .plots import LiveHeatmap, LiveHistogram
+from .sessions import SessionView
 from .status import Controls, Failures, Progress, RankTable
 from .tables import Cutflow, Listing, Values
 from .view import RunView
@@ -37,5 +39,6 @@ __all__ = [
     "Progress",
     "RankTable",
     "RunView",
+    "SessionView",
     "Values",
 ]

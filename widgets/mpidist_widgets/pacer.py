@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Pacer", "live_while_blocked"]
 
@@ -44,6 +47,7 @@ class Pacer(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
     first_wait = 2.0
     """Seconds to wait for the first acknowledgement ever; without one there may be no browser at all."""
     longest_wait = 30.0
+    look = 1.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,8 +77,8 @@ class Pacer(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
         self._released = True
         self._wake.set()
 
-    def wait(self) -> None:
-        """Wait until what was sent before is painted.
+    def wait(self, unless: Callable[[], bool] | None = None) -> None:
+        """Wait until what was sent before is painted, or `unless()` is true, which is asked every `look` seconds.
 
         For ever if a browser has answered before (its tab is hidden, or closed: nothing is lost by waiting).
         Else for `first_wait` seconds, then twice as long each time: nobody may be there, or a page that loads.
@@ -86,8 +90,10 @@ class Pacer(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
             self._wake.clear()
             if self.painted >= wanted or self._released:
                 return
+            if unless is not None and unless():
+                return
             if self._answered:
-                self._wake.wait()
+                self._wake.wait(None if unless is None else self.look)
             elif not self._wake.wait(max(0.0, deadline - time.monotonic())):
                 self._patience = min(2 * self._patience, self.longest_wait)
                 return
