@@ -11,14 +11,21 @@ bottom to top:
 6. `offers`: the partitions, and when jobs would start.
 7. `description`: `Slurm`, checked when it is made; its text is the batch script.
 8. `engines`: the job of a session: submitted, watched, ended.
+9. `notebook`: `%load_ext mpidist_slurm` and `allocation_form()`; the only part that needs IPython and ipywidgets, imported by
+   these two only.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from .associations import Accounts, Association, accounts
 from .description import Slurm
 from .jobs import Entry, Queue, queue
 from .offers import Estimates, Partition, Partitions, Start, estimate, partitions
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 __all__ = [
     "Accounts",
@@ -35,3 +42,10 @@ __all__ = [
     "partitions",
     "queue",
 ]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """`%load_ext mpidist_slurm`: gives the magic `%slurm`."""
+    from .notebook.magics import load
+
+    load(shell)

@@ -1,0 +1,62 @@
+"""The sessions that the user's namespace has: found by name, found by job, never overwritten while they live."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mpidist.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mpidist.world import World
+
+__all__ = ["alive", "free_name", "sessions", "taken", "world_of"]
+
+
+def alive(session: Session) -> bool:
+    """Whether it has ranks, or has asked for some."""
+    return any(world.alive for world in session.worlds) or any(
+        request.state == "waiting" for request in session.requests
+    )
+
+
+def taken(namespace: Mapping[str, Any], name: str) -> str:
+    """Why a session must not be put into the variable `name`, with a hint; "" if it may."""
+    value = namespace.get(name)
+    if isinstance(value, Session):
+        if not alive(value):
+            return ""
+        return (
+            f"`{name}` is a session that is alive ({value!r}). Hint: %slurm add starts further ranks in it; "
+            f"{name}.close() ends it; another name keeps both."
+        )
+    if name in namespace:
+        return f"`{name}` is a variable of yours ({type(value).__name__}). Hint: choose another name."
+    return ""
+
+
+def free_name(namespace: Mapping[str, Any]) -> str:
+    """`session`, or `session2` and so on: the first that may be defined."""
+    number = 1
+    while taken(namespace, name := f"session{number if number > 1 else ''}"):
+        number += 1
+    return name
+
+
+def sessions(namespace: Mapping[str, Any]) -> dict[str, Session]:
+    """The sessions by the first of their names that does not begin with "_" (IPython's own)."""
+    found: dict[int, tuple[str, Session]] = {}
+    for name, value in sorted(namespace.items()):
+        if isinstance(value, Session) and not name.startswith("_"):
+            found.setdefault(id(value), (name, value))
+    return dict(found.values())
+
+
+def world_of(namespace: Mapping[str, Any], job_id: str) -> tuple[str, Session, World] | None:
+    """The session, with its name, whose world that is alive is this job."""
+    for name, session in sessions(namespace).items():
+        for world in session.worlds:
+            if world.alive and world.job == f"job {job_id}":
+                return name, session, world
+    return None
