@@ -27,6 +27,8 @@ from .offers import Estimates, Partition, Partitions, Start, estimate, partition
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from .notebook.form import AllocationForm
+
 __all__ = [
     "Accounts",
     "Association",
@@ -38,10 +40,25 @@ __all__ = [
     "Slurm",
     "Start",
     "accounts",
+    "allocation_form",
     "estimate",
     "partitions",
     "queue",
 ]
+
+
+def allocation_form() -> AllocationForm:
+    """A form in a notebook: what to ask for, when it could start, the script, and the session that comes of it.
+
+    Raises ImportError without ipywidgets.
+    """
+    try:
+        from .notebook.form import AllocationForm
+    except ImportError as error:
+        raise ImportError(
+            f'the form needs widgets ({error}). Hint: pip install "mpidist[widgets]", or %load_ext mpidist_slurm and %slurm.'
+        ) from error
+    return AllocationForm()
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

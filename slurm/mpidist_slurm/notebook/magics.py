@@ -17,7 +17,7 @@ from mpidist_slurm.offers import estimate, partitions
 
 from .options import COMMANDS, HelpAsked, explain, launcher, parser, place
 from .output import Text, log_of_job, log_of_session
-from .variables import sessions, taken, world_of
+from .variables import define, sessions, taken, world_of
 
 if TYPE_CHECKING:
     import argparse
@@ -111,13 +111,8 @@ class SlurmMagic:
         """Start ranks and define the session."""
         if reason := taken(self._namespace, given.name):
             raise UsageError(reason)
-        asked = launcher(given)
-        before = self._namespace.get(given.name)
-        if isinstance(before, Session):
-            before.close()  # its ranks are gone, but perhaps not yet its controller and its files
-        session = mpidist.connect(asked)
-        self._namespace[given.name] = session
-        session.activate()
+        session = mpidist.connect(launcher(given))
+        define(self._namespace, given.name, session)
         print(f"`{given.name}` has {session.size} ranks, and %px works on them")  # noqa: T201 (a magic's way to tell)
         return session
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import functools
-import keyword
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import MagicArgumentParser
 
 from mpidist_slurm.description import Slurm
+
+from .variables import is_name
 
 __all__ = ["COMMANDS", "HelpAsked", "explain", "launcher", "parser"]
 
@@ -177,6 +178,6 @@ def _counts(text: str) -> tuple[int, ...]:
 
 
 def _variable(text: str) -> str:
-    if not text.isidentifier() or keyword.iskeyword(text):
+    if not is_name(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no name of a variable")
     return text

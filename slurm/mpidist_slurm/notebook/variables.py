@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import keyword
 from typing import TYPE_CHECKING, Any
 
 from mpidist.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
     from mpidist.world import World
 
-__all__ = ["alive", "free_name", "sessions", "taken", "world_of"]
+__all__ = ["alive", "define", "free_name", "is_name", "name_problem", "sessions", "taken", "world_of"]
+
+
+def is_name(text: str) -> bool:
+    """Whether a variable may be called so."""
+    return text.isidentifier() and not keyword.iskeyword(text)
+
+
+def name_problem(namespace: Mapping[str, Any], name: str) -> str:
+    """Why `name` cannot be a new session's, in a few words; "" if it can."""
+    if not is_name(name):
+        return "the name of a variable is needed"
+    if not taken(namespace, name):
+        return ""
+    kind = "a session that is alive" if isinstance(namespace[name], Session) else "a variable of yours"
+    return f"{name} is {kind}; choose another name"
+
+
+def define(namespace: MutableMapping[str, Any], name: str, session: Session) -> None:
+    """Make `session` the variable `name`, and `%px` work on it. Check `taken` before."""
+    before = namespace.get(name)
+    if isinstance(before, Session) and before is not session and not alive(before):
+        before.close()  # its ranks are gone, but perhaps not yet its controller and its files
+    namespace[name] = session
+    session.activate()
 
 
 def alive(session: Session) -> bool:
