@@ -4,11 +4,17 @@ import os
 import shutil
 import subprocess
 import tempfile
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+# As in tests/widgets: bqscales does what traitlets deprecates, and warnings are errors in our tests.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import bqplot  # noqa: F401
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import ipywidgets
 
 from .clock import Clock
 from .style import ALARM, BORDER, DIGITS, FAINT, FONT, TEXT, message, muted, table
-from .wording import duration_text
+from .wording import clock_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,7 @@ def _row(number: int, world: World, now: float) -> list[str]:
     left = ""
     if world.alive and world.ends is not None:
         seconds = max(world.ends - now, 0.0)
-        left = escape(duration_text(seconds if seconds < 60 else round(seconds)))
+        left = escape(clock_text(seconds))
         if seconds < HURRY:
             left = f"<b>{left}</b>"
     state = escape(world.state)
@@ -126,9 +126,7 @@ def _request(request: Request[Any]) -> str:
     """What was asked for, and what became of it."""
     if request.state == "failed":
         return message(request.words)
-    words = (
-        f"asked for {_count(request.launcher.size, 'rank')} on {request.launcher.describe()}: {request.words}"
-    )
+    words = f"{_count(request.launcher.size, 'more rank')}: {request.words}"
     return (
         f'<div style="{FONT};color:{TEXT};border-left:3px solid {BORDER};padding:2px 8px;margin-top:4px;'
         f'overflow-wrap:anywhere">{escape(words)}</div>'

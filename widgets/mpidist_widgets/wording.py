@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "byte_text",
+    "clock_text",
     "coverage_text",
     "duration_text",
     "event_text",
@@ -88,6 +89,12 @@ def duration_text(seconds: float) -> str:
         return f"{minutes}{SPACE}min {rest:02d}{SPACE}s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours}{SPACE}h {minutes:02d}{SPACE}min"
+
+
+def clock_text(seconds: float) -> str:
+    """A time span that is counted, in whole seconds: `9 s`, `3 min 05 s`."""
+    whole = round(seconds)
+    return f"{whole}{SPACE}s" if whole < 60 else duration_text(whole)
 
 
 def number_text(value: object) -> str:

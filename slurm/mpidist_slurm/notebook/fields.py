@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ __all__ = ["Field", "Fields", "minutes"]
 LAUNCHERS = ("auto", "mpiexec", "pmi2", "pmix", "cray_shasta")
 FIRST_RANKS = 16
 """The most ranks a node that the form proposes by itself: each takes some hundred MB."""
+DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Slurm)}
 TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})")
 
 
@@ -65,10 +67,12 @@ class Fields(ipywidgets.VBox):  # type: ignore[misc]  # no type information
     """What is asked for. `changed` is called after each change; `slurm` is None while something is wrong."""
 
     def __init__(self, namespace: Mapping[str, Any], name: str, changed: Callable[[], None]) -> None:
-        super().__init__(layout=ipywidgets.Layout(flex="0 0 auto"))
+        # A width of its own, so that nothing moves when words appear beside a field.
+        super().__init__(layout=ipywidgets.Layout(flex="0 0 auto", width="600px", max_width="100%"))
         self._namespace = namespace
         self._known: dict[str, Partition] = {}
         self.partition = Field("partition", ipywidgets.Dropdown(options=[("...", None)], disabled=True))
+        self.partition.entry.layout.width = "440px"
         self._limits = ipywidgets.HTML(layout=ipywidgets.Layout(margin="0 0 4px 122px"))
         number = ipywidgets.IntText
         text = ipywidgets.Text
@@ -77,11 +81,11 @@ class Fields(ipywidgets.VBox):  # type: ignore[misc]  # no type information
             "nodes": Field("nodes", number(1)),
             "ranks_per_node": Field("ranks a node", number(1)),
             "cpus_per_rank": Field("CPUs a rank", number(1)),
-            "time": Field("time", text(), "the partition's default"),
-            "mem_per_rank": Field("memory a rank", text(), "such as 2G; empty: the site's default"),
-            "account": Field("account", text(), "empty: your default"),
-            "qos": Field("qos", text(), "empty: your default"),
-            "constraint": Field("constraint", text(), "features that nodes must have"),
+            "time": Field("time", text(), "such as 30 or 2:00:00"),
+            "mem_per_rank": Field("memory a rank", text(), "such as 2G"),
+            "account": Field("account", text()),
+            "qos": Field("qos", text()),
+            "constraint": Field("constraint", text(), "such as haswell"),
             "launcher": Field("launcher", ipywidgets.Dropdown(options=LAUNCHERS)),
         }
         self.variable = Field("variable", text(name))
@@ -119,13 +123,15 @@ class Fields(ipywidgets.VBox):  # type: ignore[misc]  # no type information
         values = {name: field.value for name, field in self.by_name.items()}
         for name, field in self.by_name.items():
             field.complain(_problem(name, values[name]))
+            if field.problem:
+                values[name] = DEFAULTS[name]
         self.variable.complain(name_problem(self._namespace, self.variable.value or ""))
         chosen = self.chosen
         if chosen is None:
             return None
         self._show_limits(chosen)
-        if not any(field.problem for field in self.by_name.values()):
-            for name, problem in beyond(values, chosen).items():
+        for name, problem in beyond(values, chosen).items():
+            if not self.by_name[name].problem:
                 self.by_name[name].complain(problem)
         if any(field.problem for field in (*self.by_name.values(), self.variable)):
             return None
@@ -134,11 +140,9 @@ class Fields(ipywidgets.VBox):  # type: ignore[misc]  # no type information
     def _show_limits(self, chosen: Partition) -> None:
         plus = " or more" if chosen.processors.endswith("+") else ""
         words = f"{chosen.processors.rstrip('+')}{plus} processors and {_number(chosen.megabytes) / 1000:.3g} GB a node"
+        if minutes(chosen.default_time) is not None:
+            words += f"; time, if none is given: {chosen.default_time}"
         self._limits.value = f'<div style="{FONT}">{muted(words)}</div>'
-        default = "the partition's default" + (
-            f" ({chosen.default_time})" if chosen.default_time[:1].isdigit() else ""
-        )
-        self.by_name["time"].entry.placeholder = f"such as 30 or 2:00:00; empty: {default}"
 
     def enable(self, enabled: bool) -> None:  # noqa: FBT001 (as the widgets' own trait)
         """Let the user change things, or not."""

@@ -20,7 +20,7 @@ from mpidist_widgets.clock import Clock
 from mpidist_widgets.pacer import live_while_blocked
 from mpidist_widgets.sessions import SessionView, is_over
 from mpidist_widgets.style import ACCENT, BORDER, FONT, TEXT, message, muted, table
-from mpidist_widgets.wording import duration_text
+from mpidist_widgets.wording import clock_text
 
 from .fields import Fields
 from .variables import define, free_name, taken
@@ -71,6 +71,9 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
         self.starts.add_class("mpidist-starts")
         self.state = html(layout=layout(margin="4px 0", width="100%"))
         self.state.add_class("mpidist-request")
+        # Apart from the state, which readers of the screen read aloud whenever it is set.
+        self.waited = html(layout=layout(margin="0 0 0 11px"))
+        self.waited.add_class("mpidist-waited")
         self.buttons = {
             "submit": self._button(
                 "Submit", "check", "Submit the job; the kernel stays free meanwhile", self.submit
@@ -93,7 +96,7 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
         row = ipywidgets.HBox(
             list(self.buttons.values()), layout=layout(margin="4px 0 0 122px", flex_flow="row wrap")
         )
-        self.children = (top, row, self.state, self.starts)
+        self.children = (top, row, self.state, self.waited, self.starts)
 
     def _button(self, label: str, icon: str, tooltip: str, act: Callable[[], None]) -> Any:
         button = ipywidgets.Button(
@@ -173,19 +176,23 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
             else:
                 slurm = self.fields.slurm()
                 valid = slurm is not None
-                if slurm is not None:
-                    self._preview(slurm)
+                self._preview(slurm)
             self.fields.enable(not self._waiting and not self._up)
             self.buttons["submit"].disabled = not valid
             self.buttons["estimate"].disabled = not valid or "estimate" in self._busy
             self.buttons["refresh"].disabled = "refresh" in self._busy or self._waiting or self._up
             self.buttons["cancel"].disabled = not self._waiting or self._cancelling
 
-    def _preview(self, slurm: Slurm) -> None:
+    def _preview(self, slurm: Slurm | None) -> None:
         """Show the script of the newest `slurm`, made in a thread: the first one asks the MPI library and srun."""
         if slurm == self._previewed:
             return
         self._previewed = slurm
+        if slurm is None:
+            self.script.value = (
+                f'<div style="{FONT}">{muted("The script is shown when every field is right.")}</div>'
+            )
+            return
 
         def show() -> None:
             try:
@@ -206,7 +213,7 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
                 return
             self.name = self.fields.variable.value
             self.session, self._cancelling = None, False
-            self.children = self.children[:4]
+            self.children = self.children[:5]
             self.starts.value = ""
             self._since = time.monotonic()
             self.request = request = mpidist.request(slurm)
@@ -247,7 +254,7 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
                 if taken(self._namespace, self.name):
                     self.name = free_name(self._namespace)
                 define(self._namespace, self.name, session)
-                self.children = (*self.children[:4], SessionView(session))
+                self.children = (*self.children[:5], SessionView(session))
         self._draw()
 
     def _is_over(self) -> bool:
@@ -255,21 +262,22 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
 
     def _draw(self) -> bool:
         """Show how it stands; gives whether anything has changed."""
-        html = self._words()
         with self._lock:
-            changed = bool(html != self.state.value)
-            self.state.value = html
+            before = self.state.value, self.waited.value
+            self.state.value = self._words()
+            waited = clock_text(time.monotonic() - self._since)
+            self.waited.value = (
+                f'<div style="{FONT}">{muted(f"waiting for {waited}")}</div>' if self._waiting else ""
+            )
             self._changed()
-        return changed
+            return bool(before != (self.state.value, self.waited.value))
 
     def _words(self) -> str:
         request = self.request
         if request is None:
             return ""
         if request.state == "waiting":
-            waited = duration_text(round(time.monotonic() - self._since))
-            doing = "it is being cancelled" if self._cancelling else request.words
-            return message(f"{doing}\n(since {waited})", ACCENT)
+            return message("it is being cancelled" if self._cancelling else request.words, ACCENT)
         if self.session is None:
             return message(request.words) if request.state == "failed" else message("cancelled", BORDER)
         if is_over(self.session):

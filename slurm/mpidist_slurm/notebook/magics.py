@@ -15,7 +15,7 @@ from mpidist_slurm.description import Slurm
 from mpidist_slurm.jobs import cancel_mine, queue
 from mpidist_slurm.offers import estimate, partitions
 
-from .options import COMMANDS, HelpAsked, explain, launcher, parser, place
+from .options import COMMANDS, HelpAsked, explain, launcher, parse, place
 from .output import Text, log_of_job, log_of_session
 from .variables import define, sessions, taken, world_of
 
@@ -48,11 +48,9 @@ class SlurmMagic:
     def __call__(self, line: str) -> Any:
         """Do what `line` says; gives what the cell shows. Raises UsageError for everything that a user can put right."""
         try:
-            given = parser().parse_argstring(line)  # type: ignore[no-untyped-call]
+            given = parse(line)
         except HelpAsked as asked:
             return Text(str(asked))
-        except ValueError as error:  # a quote that is not closed
-            raise UsageError(f"%slurm {line}: {error}") from error
         try:
             if given.command is None:
                 return Text(explain())

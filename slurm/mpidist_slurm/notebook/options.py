@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import shlex
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
@@ -13,7 +14,7 @@ from mpidist_slurm.description import Slurm
 
 from .variables import is_name
 
-__all__ = ["COMMANDS", "HelpAsked", "explain", "launcher", "parser"]
+__all__ = ["COMMANDS", "HelpAsked", "explain", "launcher", "parse", "place"]
 
 COMMANDS = {
     "queue": "your jobs: state, time, why they wait, expected start; which are sessions of mpidist",
@@ -79,6 +80,16 @@ def parser() -> Parser:
         "topic", nargs="?", choices=COMMANDS, metavar="COMMAND", help="one of the subcommands"
     )
     return whole
+
+
+def parse(line: str) -> argparse.Namespace:
+    """What a line asks for. Raises UsageError, and HelpAsked."""
+    try:
+        # Not IPython's own splitting, which leaves the quotes where they are.
+        words = shlex.split(line)
+    except ValueError as error:  # a quote that is not closed
+        raise UsageError(f"%slurm {line}: {error}. Hint: %slurm help lists what there is.") from error
+    return parser().parse_args(words)
 
 
 def explain(topic: str | None = None) -> str:
