@@ -382,6 +382,18 @@ class Page:
         # Chromium's remark when a page with an unsaved notebook is left.
         return [message for message in messages if "beforeunload" not in message]
 
+    def contrast(self, selector: str) -> float:
+        """The contrast of a text with the background of the notebook. Source: WCAG 2.2, "contrast ratio"."""
+        colours = self.script(
+            "const node = document.querySelector(arguments[0]); const style = getComputedStyle(node);"
+            "const ink = node instanceof SVGElement ? style.fill : style.color;"
+            "const paper = getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor;"
+            "return [ink, paper].map((text) => text.match(/[\\d.]+/g).slice(0, 3).map(Number));",
+            selector,
+        )
+        bright, dark = sorted((luminance(colour) for colour in colours), reverse=True)
+        return (bright + 0.05) / (dark + 0.05)
+
     def wait_for(self, condition: Callable[[], object], what: str, timeout: float = 30.0) -> Any:
         """Poll until `condition()` is true and return its value; else fail with what the page shows."""
         deadline = time.monotonic() + timeout
@@ -397,3 +409,9 @@ class Page:
             f"after {timeout:.0f} s still waiting for {what}. Screenshot: {path}\n{console}\n{log}",
             pytrace=True,
         )
+
+
+def luminance(colour: list[float]) -> float:
+    """Relative luminance of an sRGB colour."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

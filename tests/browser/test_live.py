@@ -180,32 +180,13 @@ def test_both_themes_are_readable(lab: Lab) -> None:
         page.wait_for(lambda: page.script("return document.body.dataset.jpThemeName") == theme, theme)  # noqa: B023
         time.sleep(0.5)  # colours fade
         for selector in (PROGRESS + " b", ".mpidist-title b", ".mpidist-coverage", ".bqplot .tick text"):
-            ratio = contrast(page, selector)
+            ratio = page.contrast(selector)
             assert ratio > 4.5, f"{selector} has a contrast of {ratio:.1f} in {theme}"
         assert (
             page.script("return getComputedStyle(document.querySelector('.plotarea_background')).fillOpacity")
             == "1"
         )
     page.script("return app.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
-
-
-def contrast(page: Page, selector: str) -> float:
-    """The contrast of a text with the background of the notebook. Source: WCAG 2.2, "contrast ratio"."""
-    colours = page.script(
-        "const node = document.querySelector(arguments[0]); const style = getComputedStyle(node);"
-        "const ink = node instanceof SVGElement ? style.fill : style.color;"
-        "const paper = getComputedStyle(document.querySelector('.jp-Notebook')).backgroundColor;"
-        "return [ink, paper].map((text) => text.match(/[\\d.]+/g).slice(0, 3).map(Number));",
-        selector,
-    )
-    bright, dark = sorted((luminance(colour) for colour in colours), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
-
-
-def luminance(colour: list[float]) -> float:
-    """Relative luminance of an sRGB colour."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour)]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_ranks_draw_while_wait_blocks_and_interrupt_stops_them(lab: Lab) -> None:

@@ -39,6 +39,8 @@ class Field(ipywidgets.HBox):  # type: ignore[misc]  # no type information
         entry.description = label
         entry.style.description_width = "116px"
         entry.layout.width = "330px"
+        if entry.has_trait("continuous_update"):
+            entry.continuous_update = True  # numbers would wait until the field is left
         if hint:
             entry.placeholder = hint
         live_while_blocked(entry)
