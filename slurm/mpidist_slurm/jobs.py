@@ -87,7 +87,9 @@ class Queue(Table[Entry]):
 def queue() -> Queue:
     """The jobs of this user that have not ended. Raises SlurmUnavailable without Slurm."""
     found = []
-    for line in call(["squeue", "--noheader", f"--user={os.getuid()}", f"--format={FORMAT}"]).splitlines():
+    # Without "--noconvert" 1024 nodes are "1K".
+    command = ["squeue", "--noheader", "--noconvert", f"--user={os.getuid()}", f"--format={FORMAT}"]
+    for line in call(command).splitlines():
         fields = line.split("|", FORMAT.count("|"))
         if len(fields) != FORMAT.count("|") + 1:
             continue

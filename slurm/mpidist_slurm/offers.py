@@ -72,7 +72,7 @@ class Partitions(Table[Partition]):
 def partitions() -> Partitions:
     """All partitions that this user may see. Raises SlurmUnavailable without Slurm."""
     found: dict[str, Partition] = {}
-    for line in call(["sinfo", "--noheader", f"--format={FORMAT}"]).splitlines():
+    for line in call(["sinfo", "--noheader", "--noconvert", f"--format={FORMAT}"]).splitlines():
         fields = [part.strip() for part in line.split("|")]
         if len(fields) != FORMAT.count("|") + 1:
             continue

@@ -196,6 +196,13 @@ def test_the_form_from_a_full_cluster_to_a_session(shell: Shell, full: str) -> N
     wait_for(lambda: "cancelled" in form.state.value and not form.buttons["submit"].disabled)
     wait_for(lambda: [each.id for each in queue()] == [full])
 
+    form.submit()
+    wait_for(lambda: "(Resources)" in form.state.value)
+    (job,) = (each.id for each in queue() if each.session)
+    assert "is taken back" in shell(f"%slurm cancel {job}").text
+    wait_for(lambda: form.request is not None and form.request.state == "cancelled")
+    wait_for(lambda: not form.buttons["submit"].disabled)
+
     form.fields.by_name["nodes"].entry.value = 2
     form.submit()
     wait_for(lambda: "(Resources)" in form.state.value)

@@ -23,7 +23,7 @@ from mpidist_widgets.style import ACCENT, BORDER, FONT, TEXT, message, muted, ta
 from mpidist_widgets.wording import clock_text
 
 from .fields import Fields
-from .variables import define, free_name, taken
+from .variables import FORMS, define, free_name, taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,6 +217,7 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
             self.starts.value = ""
             self._since = time.monotonic()
             self.request = request = mpidist.request(slurm)
+            FORMS.add(request)
             self._changed()
             if self._clock is not None:
                 self._clock.stop()
@@ -253,8 +254,11 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
                 # Something may have taken the name since: a session that is alive is never overwritten.
                 if taken(self._namespace, self.name):
                     self.name = free_name(self._namespace)
-                define(self._namespace, self.name, session)
                 self.children = (*self.children[:5], SessionView(session))
+                try:
+                    define(self._namespace, self.name, session)
+                except MpidistError as error:  # it has ended meanwhile
+                    self.starts.value = message(str(error))
         self._draw()
 
     def _is_over(self) -> bool:

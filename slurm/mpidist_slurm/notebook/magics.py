@@ -17,7 +17,7 @@ from mpidist_slurm.offers import estimate, partitions
 
 from .options import COMMANDS, HelpAsked, explain, launcher, parse, place
 from .output import Text, log_of_job, log_of_session
-from .variables import define, sessions, taken, world_of
+from .variables import define, request_of, sessions, taken, world_of
 
 if TYPE_CHECKING:
     import argparse
@@ -130,6 +130,10 @@ class SlurmMagic:
 
     def cancel(self, given: argparse.Namespace) -> Text:
         """End a job; one of a session here in the session's own way, so that runs are told."""
+        request = request_of(self._namespace, given.job)
+        if request is not None:
+            request.cancel()
+            return Text(f"the request for job {given.job} is taken back, which cancels the job")
         found = world_of(self._namespace, given.job)
         if found is None:
             return Text(cancel_mine(given.job))

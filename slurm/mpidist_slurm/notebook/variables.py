@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import keyword
+import weakref
 from typing import TYPE_CHECKING, Any
 
+from mpidist.request import Request
 from mpidist.session import Session
 
 if TYPE_CHECKING:
@@ -12,7 +14,22 @@ if TYPE_CHECKING:
 
     from mpidist.world import World
 
-__all__ = ["alive", "define", "free_name", "is_name", "name_problem", "sessions", "taken", "world_of"]
+__all__ = [
+    "FORMS",
+    "alive",
+    "define",
+    "free_name",
+    "is_name",
+    "name_problem",
+    "request_of",
+    "sessions",
+    "taken",
+    "world_of",
+]
+
+
+FORMS: weakref.WeakSet[Request[Any]] = weakref.WeakSet()
+"""The requests of forms, which need not be variables."""
 
 
 def is_name(text: str) -> bool:
@@ -85,3 +102,15 @@ def world_of(namespace: Mapping[str, Any], job_id: str) -> tuple[str, Session, W
             if world.alive and world.job == f"job {job_id}":
                 return name, session, world
     return None
+
+
+def request_of(namespace: Mapping[str, Any], job_id: str) -> Request[Any] | None:
+    """The request that waits for this job: of a session, of a form, or one that is a variable itself."""
+    found = list(FORMS)
+    for value in tuple(namespace.values()):
+        if isinstance(value, Session):
+            found += value.requests
+        elif isinstance(value, Request):
+            found.append(value)
+    waiting = (request for request in found if request.state == "waiting")
+    return next((request for request in waiting if request.words.startswith(f"job {job_id} ")), None)
