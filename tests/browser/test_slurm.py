@@ -32,6 +32,7 @@ CELLS = [
     "session",
     "job = session.world.job.split()[1]\n%slurm cancel $job",
     "%slurm queue",
+    "print(form.children[-1]._clock.pictures)",
 ]
 
 
@@ -112,6 +113,7 @@ def test_from_a_form_to_a_session(lab: Lab, cluster: dict[str, str]) -> None:
     assert left.startswith("3 min")
     page.wait_for(lambda: page.text(f"{SESSION} td b") != left, "the countdown")
     readable(page)
+    rests_while_hidden(page)
 
     page.run(1)
     assert page.output_text(1).strip() == "100000"
@@ -125,6 +127,26 @@ def test_from_a_form_to_a_session(lab: Lab, cluster: dict[str, str]) -> None:
     assert page.output_text(4).strip() == "no jobs"
     assert says(cluster, "squeue", "--noheader") == ""
     assert not page.console()
+
+
+def rests_while_hidden(page: Page) -> None:
+    """A hidden tab runs no animation frames, and gets no pictures; when it is shown again it catches up."""
+    page.script(
+        "window.keptFrames = []; window.realFrame = window.requestAnimationFrame;"
+        "window.requestAnimationFrame = (callback) => { window.keptFrames.push(callback); return 1; };"
+    )
+    time.sleep(1.5)
+    page.run(5)
+    held = page.output_text(5)
+    left = page.text(f"{SESSION} td b")
+    time.sleep(2.5)
+    page.run(5)
+    assert page.output_text(5) == held
+    page.script(
+        "window.requestAnimationFrame = window.realFrame;"
+        "window.keptFrames.forEach((callback) => window.realFrame(callback));"
+    )
+    page.wait_for(lambda: page.text(f"{SESSION} td b") != left, "the newest state", timeout=5)
 
 
 def readable(page: Page) -> None:

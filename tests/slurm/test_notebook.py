@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +25,6 @@ from mpidist_slurm.notebook.variables import define, free_name, name_problem, se
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 DEBUG = Partition("debug", True, True, "1:00", "5:00", 1, 3, 0, 4, "4", "4000")
 LONG = Partition("long", True, False, "n/a", "2-00:00:00", 4, 0, 0, 4, "8+", "16000+")
@@ -111,6 +112,12 @@ def test_help_names_everything() -> None:
         assert name in explain()
         assert explain(name).startswith(f"usage: %slurm {name}")
     assert "%%" not in explain() + explain("connect")
+
+
+def test_what_the_documentation_shows_can_be_written() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "slurm.md").read_text(encoding="utf-8")
+    shown = [parse(line).command for line in re.findall(r"`%slurm ([^`]+)`", page)]
+    assert set(shown) == set(COMMANDS)
 
 
 # ------------------------------------------------------------------------------ tables and texts
