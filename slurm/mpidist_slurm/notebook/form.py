@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AllocationForm", "sizes"]
 
+PARTS = 5
+"""Children that are always there; the session's view comes after them."""
+
 
 class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type information
-    """Fields, script and buttons. `session` is the session when it is up, else None; `request` the last one that was made.
+    """Fields, script and buttons. `request` is the last one that was made, `session` what came of it (None before).
 
     Made by `mpidist_slurm.allocation_form()`. Handlers and Slurm's answers come in different threads: all hold `_lock`.
     """
@@ -55,7 +58,7 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
         self._clock: Clock | None = None
         self._since = 0.0
         self._busy: set[str] = set()
-        self._cancelling = False
+        self._waiting = self._cancelling = False
         self._previewed: Slurm | None = None
         self.fields = Fields(self._namespace, free_name(self._namespace), self._changed)
         self._build()
@@ -116,6 +119,7 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
     def _load(self) -> None:
         found = partitions()
         with self._lock:
+            self._previewed = None  # what could not be said of the script may have changed too
             self.fields.offer(found)
 
     def ask_starts(self) -> None:
@@ -159,10 +163,6 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
         threading.Thread(target=do, name=f"mpidist-form-{word}", daemon=True).start()
 
     # ------------------------------------------------------------------ what is asked for
-
-    @property
-    def _waiting(self) -> bool:
-        return self.request is not None and self.request.state == "waiting"
 
     @property
     def _up(self) -> bool:
@@ -212,8 +212,8 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
                 self._changed()
                 return
             self.name = self.fields.variable.value
-            self.session, self._cancelling = None, False
-            self.children = self.children[:5]
+            self.session, self._waiting, self._cancelling = None, True, False
+            self.children = self.children[:PARTS]
             self.starts.value = ""
             self._since = time.monotonic()
             self.request = request = mpidist.request(slurm)
@@ -222,12 +222,9 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
             if self._clock is not None:
                 self._clock.stop()
             self._clock = clock = Clock(self._draw, self._is_over)
-        ended = threading.Event()
 
         def follow() -> None:
-            if request.state != "waiting" and not ended.is_set():
-                ended.set()
-                self._arrived(request)
+            self._arrived(request)
             clock.wake()
 
         request.subscribe(follow)
@@ -246,20 +243,27 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
     # ------------------------------------------------------------------ what comes of it
 
     def _arrived(self, request: Request[Session]) -> None:
-        """The request has ended: define the variable and show the session, whether or not anybody looks."""
-        if request.state == "ready":
-            session = request.wait()
-            with self._lock:
-                self.session = session
-                # Something may have taken the name since: a session that is alive is never overwritten.
-                if taken(self._namespace, self.name):
-                    self.name = free_name(self._namespace)
-                self.children = (*self.children[:5], SessionView(session))
-                try:
-                    define(self._namespace, self.name, session)
-                except MpidistError as error:  # it has ended meanwhile
-                    self.starts.value = message(str(error))
+        """If the request has ended: define the variable and show the session, whether or not anybody looks."""
+        with self._lock:
+            if not self._waiting or request.state == "waiting":
+                return
+            try:
+                if request.state == "ready":
+                    self._define(request.wait())
+            except MpidistError as error:  # the ranks have ended meanwhile
+                self.starts.value = message(str(error))
+            finally:
+                self._waiting = False  # only now, so that nobody takes it for ended without a session
         self._draw()
+
+    def _define(self, session: Session) -> None:
+        """Make the session the user's variable, and show it."""
+        self.session = session
+        # Something may have taken the name since: a session that is alive is never overwritten.
+        if taken(self._namespace, self.name):
+            self.name = free_name(self._namespace)
+        self.children = (*self.children[:PARTS], SessionView(session))
+        define(self._namespace, self.name, session)
 
     def _is_over(self) -> bool:
         return not self._waiting and not self._up
@@ -280,7 +284,7 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
         request = self.request
         if request is None:
             return ""
-        if request.state == "waiting":
+        if self._waiting:
             return message("it is being cancelled" if self._cancelling else request.words, ACCENT)
         if self.session is None:
             return message(request.words) if request.state == "failed" else message("cancelled", BORDER)
@@ -293,6 +297,8 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
         """Remove the form from all front ends; a request or session goes on."""
         if self._clock is not None:
             self._clock.stop()
+        for view in self.children[PARTS:]:
+            view.close()
         super().close()
 
 
