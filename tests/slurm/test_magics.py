@@ -100,6 +100,8 @@ def test_looking(shell: Shell, full: str) -> None:
     assert [(each.nodes, each.time, bool(each.refused)) for each in starts] == [
         (1, "1", False), (1, "4:00", False), (9, "1", True), (9, "4:00", True),
     ]  # fmt: skip
+    (many,) = shell("%slurm estimate -N 1 -t 1 --ranks-per-node 99")
+    assert many.refused
     assert "17 questions to the scheduler" in shell.refused(f"%slurm estimate -N {','.join('1' * 17)}")
     assert "#SBATCH --ntasks-per-node=4\n" in str(shell("%slurm script -p debug -N 2 -n 8"))
     assert shell(f"%slurm cancel {pending}").text == f"job {pending} is cancelled"

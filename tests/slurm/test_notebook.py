@@ -61,6 +61,7 @@ def test_what_the_options_of_connect_mean() -> None:
         wait=60.0,
         lease=30.0,
     )
+    assert launcher(parse(line.replace("connect", "script", 1) + more)) == launcher(parse(line + more))
     assert launcher(parse("connect")) == Slurm()
     assert launcher(parse("add -N 3")) == Slurm(nodes=3)
     assert launcher(parse("script -n 3")) == Slurm(ranks_per_node=3)

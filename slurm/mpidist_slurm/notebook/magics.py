@@ -74,8 +74,9 @@ class SlurmMagic:
 
     def estimate(self, given: argparse.Namespace) -> Any:
         """When it could start."""
+        asked = Slurm(ranks_per_node=given.ranks_per_node, **place(given))
         try:
-            return estimate(Slurm(**place(given)), nodes=given.nodes, time=given.time)
+            return estimate(asked, nodes=given.nodes, time=given.time)
         except ValueError as error:  # too many questions
             raise UsageError(f"{error} Hint: fewer of -N or -t.") from error
 

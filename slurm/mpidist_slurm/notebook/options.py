@@ -66,9 +66,9 @@ def parser() -> Parser:
     made["estimate"].add_argument(
         "-t", "--time", type=_words, metavar="TIME[,TIME...]", help="times, such as 30 or 00:30:00"
     )
+    made["estimate"].add_argument("--ranks-per-node", type=int, default=1, metavar="RANKS")
     for name in ("script", "connect", "add"):
         _add_size(made[name])
-    for name in ("connect", "add"):
         made[name].add_argument(
             "--name", type=_variable, default="session", help="the session's variable (default: session)"
         )
