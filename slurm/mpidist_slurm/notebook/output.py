@@ -37,7 +37,8 @@ class Text:
         return self.text
 
     def _repr_html_(self) -> str:
-        return f'<pre style="white-space:pre-wrap">{escape(self.text)}</pre>'
+        style = "margin:0;padding:0;white-space:pre;overflow-x:auto;font-size:var(--jp-code-font-size, 13px)"
+        return f'<pre style="{style}">{escape(self.text)}</pre>'
 
 
 def log_of_session(name: str, session: Session) -> Text:
