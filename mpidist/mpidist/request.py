@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from .world import World
+from .world.launcher import ranks_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +32,7 @@ class Request(Generic[T]):
     def __init__(self, launcher: Launcher, session: str, arrived: Callable[[World], T]) -> None:
         self.launcher = launcher
         self.state: State = "waiting"
-        self.words = f"asking for {launcher.size} ranks on {launcher.describe()}"
+        self.words = f"asking for {ranks_of(launcher.size)} on {launcher.describe()}"
         self.error: BaseException | None = None
         self._session, self._arrived = session, arrived
         self._outcome: list[T] = []
@@ -79,7 +80,7 @@ class Request(Generic[T]):
             self._end(str(error))
         else:
             self.state = "ready"
-            self._end(f"{world.size} rank{'s' if world.size > 1 else ''} on {world.place}: up")
+            self._end(f"{ranks_of(world.size)} on {world.place}: up")
 
     def _end(self, words: str) -> None:
         self._ended.set()

@@ -88,7 +88,9 @@ class Accounts:
             )
             for each in self.rows
         ]
-        return columns(("account", "partitions", "qos", "jobs at once", "jobs submitted", "longest time"), rows)
+        return columns(
+            ("account", "partitions", "qos", "jobs at once", "jobs submitted", "longest time"), rows
+        )
 
     __repr__ = __str__
 

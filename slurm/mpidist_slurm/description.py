@@ -47,7 +47,7 @@ class Slurm:
     more variables for them. `launcher`: a type of ``srun --mpi=``, or "mpiexec"; "auto" asks Slurm and the MPI library.
     `extra`: more options of sbatch, such as "--exclusive". `container`: a command, word by word, in which each rank is run, such as
     ("apptainer", "exec", "image.sif"); `python`: the interpreter of the ranks, None for this one. `wait`: seconds that the job may wait for its nodes, None for ever.
-    `lease`: seconds for which the job outlives a kernel that was killed, so that another may adopt its ranks.
+    `lease`: seconds for which the job outlives a kernel that was killed, so that another may attach its ranks.
     `timeout`: seconds from the job's begin until the ranks are up.
 
     Raises WorldError for values that sbatch would not take.
@@ -163,9 +163,14 @@ class Slurm:
             options[name] = value
         return options
 
+    @property
+    def starter(self) -> str:
+        """The command that starts the ranks: srun with the right type, or mpiexec."""
+        launcher = choose(self.interpreter).launcher if self.launcher == "auto" else self.launcher
+        return mpiexec() if launcher == MPIEXEC else f"srun --mpi={launcher}"
+
     def __str__(self) -> str:
         """The batch script, as it is submitted. Name, output file and the session's folder come on sbatch's command line."""
-        launcher = choose(self.interpreter).launcher if self.launcher == "auto" else self.launcher
         lines = ["#!/bin/bash"]
         lines += [
             f"#SBATCH --{name}={value}" if value else f"#SBATCH --{name}"
@@ -177,11 +182,11 @@ class Slurm:
             lines.append(self.prologue.rstrip("\n"))
         lines += [f"export {name}={shlex.quote(str(value))}" for name, value in self.environment.items()]
         engine = f"{shlex.join(self.interpreter)} -m ipyparallel.engine --mpi --log-level=40"
-        if launcher == MPIEXEC:
-            lines.append(f"exec {shlex.quote(mpiexec())} -n {self.size} {engine}")
+        if self.starter.endswith(MPIEXEC):
+            lines.append(f"exec {shlex.quote(self.starter)} -n {self.size} {engine}")
         else:
             # One rank that is lost is the end of an MPI world: without the option the others would wait for ever.
-            lines.append(f"exec srun --mpi={launcher} --ntasks={self.size} --kill-on-bad-exit=1 {engine}")
+            lines.append(f"exec {self.starter} --ntasks={self.size} --kill-on-bad-exit=1 {engine}")
         return "\n".join(lines) + "\n"
 
     def check(self) -> None:

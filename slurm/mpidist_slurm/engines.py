@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from traitlets.config import Config
 
 from mpidist.errors import WorldError
 from mpidist.world.engines import Controller
-from mpidist.world.launcher import CONTROLLER_ARGS, STOP_SECONDS, rank_environment
+from mpidist.world.launcher import CONTROLLER_ARGS, STOP_SECONDS, rank_environment, ranks_of
 
 from .commands import SlurmRefused, SlurmUnavailable, call, without_options
 from .job import Job, cancel, look, number
@@ -26,6 +27,7 @@ from .place import Place
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Sequence
 
     from .description import Slurm
 
@@ -46,10 +48,8 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
     patience = Float(allow_none=True, default_value=None).tag(config=True)
     lease = Float(600.0).tag(config=True, to_dict=True)
     more_environment = Dict().tag(config=True)
-    advice = (
-        ' Hint: if the output speaks of PMI or MPI_Init, Slurm(launcher="mpiexec") (or another type of srun --mpi=) starts '
-        "ranks in another way; else look at modules and prologue."
-    )
+    starter = Unicode().tag(config=True, to_dict=True)
+    node_variable = "SLURMD_NODENAME"
     last_words_seconds = 4.0
     """How long the job may take to end after a rank was lost, and Slurm to say how."""
 
@@ -77,7 +77,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
             said = await asyncio.to_thread(self._submit)
         except SlurmRefused as error:
             raise WorldError(
-                f"Slurm does not take the job of {n} ranks: {error.brief}. "
+                f"Slurm does not take the job of {ranks_of(n)}: {error.brief}. "
                 "Hint: mpidist_slurm.partitions() lists what each partition allows, mpidist_slurm.accounts() what you may use."
             ) from error
         self.job_id = number(said)
@@ -151,6 +151,32 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         return words
 
     @property
+    def advice(self) -> str:
+        """What to try when the ranks do not come up; nothing for a job that has not begun."""
+        if self.job is None or not self.job.nodes:
+            return ""
+        return (
+            ' Hint: if the output speaks of PMI or MPI_Init, Slurm(launcher="mpiexec") (or another type of srun --mpi=) starts '
+            "ranks in another way; else look at modules and prologue."
+        )
+
+    def misplaced(self, hosts: Sequence[str]) -> str:
+        """What is wrong with the nodes of the ranks: each node of the job has the same number; "" if nothing is, or Slurm does not say."""
+        if self.job is None or not self.job.nodes:
+            return ""
+        try:
+            nodes = call(["scontrol", "show", "hostnames", self.job.nodes]).split()
+        except (SlurmRefused, SlurmUnavailable):
+            return ""
+        found = Counter(hosts)
+        if not set(nodes) & set(found):  # where nodes have other names than their hosts
+            return ""
+        if set(found) == set(nodes) and len(set(found.values())) == 1:
+            return ""
+        told = ", ".join(f"{count} on {host}" for host, count in sorted(found.items()))
+        return f"{told}, but the job has {self.job.nodes}, with the same number on each. Hint: Slurm(launcher=...) is another way to start them."
+
+    @property
     def label(self) -> str:
         """The job, as users know it."""
         return f"job {self.job_id}" if self.job_id else ""
@@ -199,6 +225,7 @@ def cluster(slurm: Slurm, name: str, folder: Path, log: logging.Logger) -> Any:
     here = address(slurm.partition)
     config = Config()
     config.SlurmEngines.script = str(slurm)
+    config.SlurmEngines.starter = slurm.starter
     config.SlurmEngines.patience = slurm.wait
     config.SlurmEngines.lease = slurm.lease
     environment = {**rank_environment(folder), "MPIDIST_END_AT_ONCE": "1"}

@@ -149,7 +149,7 @@ def test_what_a_user_can_put_right_is_no_traceback(
     assert "Slurm has no partition 'debgu' here. Hint: did you mean debug?" in shell.refused(
         "%slurm connect -p debgu"
     )
-    assert "Slurm does not take the job of 1 ranks: " in shell.refused("%slurm connect -t 99:00:00")
+    assert "Slurm does not take the job of 1 rank: " in shell.refused("%slurm connect -t 99:00:00")
     assert "-n 4 or -n 6" in shell.refused("%slurm connect -N 2 -n 5")
     assert "Hint: %slurm connect makes one" in shell.refused("%slurm add")
     assert "there is no `session` here" in shell.refused("%slurm log")

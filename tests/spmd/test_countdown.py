@@ -25,3 +25,11 @@ def test_warnings_and_the_stop_come_once(caplog: pytest.LogCaptureFixture) -> No
 def test_a_short_time_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     assert not Countdown("here").at(45.0)
     assert len(caplog.records) == 1
+
+
+def test_who_asks_for_a_few_minutes_is_not_told_so_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    countdown = Countdown("here")
+    assert not any(countdown.at(left) for left in (250.0, 61.0))
+    assert caplog.records == []
+    countdown.at(59.0)
+    assert len(caplog.records) == 1

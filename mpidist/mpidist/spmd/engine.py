@@ -74,7 +74,7 @@ class Words:
     def hear(self, task: int, word: str) -> None:
         """Add `word` to those of `task`, which may not have begun; ignored when it has ended.
 
-        Task 0 means the one that runs now (a kernel that adopts ranks does not know its number).
+        Task 0 means the one that runs now (a kernel that attaches ranks does not know its number).
         """
         with self._lock:
             task = task or self._begun
@@ -101,7 +101,7 @@ _left_open: list[Comm] = []
 def install() -> dict[str, object]:
     """Make this engine ready for tasks; gives rank, size, host, pid and MPI library of this process.
 
-    Also the highest task number seen, for a kernel that adopts it.
+    Also the highest task number seen, for a kernel that attaches it.
     """
     from mpidist.spmd import mpi
 

@@ -20,9 +20,12 @@ class Countdown:
     def __init__(self, place: str) -> None:
         self._place = place
         self._said: set[float] = set()
+        self._first = True
 
     def at(self, left: float) -> bool:
         """Warn if it is time, with `left` seconds to go; True once, when runs are to be stopped."""
+        if self._first:  # who asks for a few minutes knows it
+            self._first, self._said = False, {max(WARN_SECONDS)} if left <= max(WARN_SECONDS) else set()
         due = {seconds for seconds in WARN_SECONDS if left <= seconds} - self._said
         if due:
             logger.warning("%s: the ranks will be ended in %.0f s", self._place, max(left, 0.0))

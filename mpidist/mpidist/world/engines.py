@@ -33,6 +33,11 @@ class Controller(_KeepsOutput, LocalControllerLauncher):  # type: ignore[misc,un
 class MpiEngines(_KeepsOutput, MPIEngineSetLauncher):  # type: ignore[misc,unused-ignore]
     """The ranks as one `mpiexec`; engine id == rank in COMM_WORLD."""
 
+    @property
+    def starter(self) -> str:
+        """The command that starts them."""
+        return " ".join(self.mpi_cmd)
+
 
 def saved_cluster(file: str, log: logging.Logger) -> Any:
     """The cluster that ipyparallel has saved in `file`, with launchers that watch its processes."""

@@ -27,7 +27,7 @@ from pathlib import Path
 
 LOOK_SECONDS = 5.0
 MISSES = 3
-"""How often the record may be missing: an adoption renames it for a moment."""
+"""How often the record may be missing: attaching renames it for a moment."""
 MARK = "IPP_CLUSTER_ID"
 AT_WORK = "at-work"
 STALE_SECONDS = 120.0

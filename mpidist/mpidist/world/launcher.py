@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
-__all__ = ["CONTROLLER_ARGS", "STOP_SECONDS", "Launcher", "Local", "rank_environment"]
+__all__ = ["CONTROLLER_ARGS", "STOP_SECONDS", "Launcher", "Local", "rank_environment", "ranks_of"]
 
 CONTROLLER_ARGS = (
     # An engine is registered after two heart beats; ipyparallel's period of 3 s would mean 6 s. An engine may
@@ -77,6 +77,9 @@ class Launcher(Protocol):
         - ``lease``: seconds for which ranks may outlive their kernel (None: for ever); then `keeper` ends them;
         - ``cancel_command``: what ends them when their kernel is lost, as a list of arguments;
         - ``advice``: what to try when the ranks do not come up;
+        - ``starter``: the command that starts the ranks, for messages;
+        - ``node_variable``: the variable of a rank with the name of its node (None: its host has a name of its own);
+        - ``misplaced(hosts)``: what is wrong with the nodes that ranks are on, in words ("": nothing);
         - ``last_words_seconds``: how long it may take until `how_ended` knows.
         """
 
@@ -183,6 +186,11 @@ class Local:
             shutdown_atexit=False,  # the world sees to that
             log=log,
         )
+
+
+def ranks_of(number: int) -> str:
+    """ "1 rank", "2 ranks"."""
+    return f"{number} rank{'' if number == 1 else 's'}"
 
 
 def processors() -> int:

@@ -16,16 +16,19 @@ import time
 import warnings
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+import cloudpickle
 
 from mpidist.errors import RankDied, WorldError
 from mpidist.spmd import engine
+from mpidist.spmd.survey import survey
 from mpidist.world import versions
 from mpidist.world.autopsy import all_said, cause, ending, output, running
 from mpidist.world.coroutines import Loop
 from mpidist.world.countdown import Countdown
 from mpidist.world.flight import Flight
-from mpidist.world.launcher import STOP_SECONDS
+from mpidist.world.launcher import STOP_SECONDS, ranks_of
 from mpidist.world.processes import ProcessId, end
 from mpidist.world.registry import Record, start_keeper
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
+    from mpidist.spmd.survey import Survey
     from mpidist.world.launcher import Launcher
 
 __all__ = ["World"]
@@ -50,7 +54,8 @@ class World:
     """Ranks that are up, verified and ready for tasks. Made by `World.start` or `World.attach`.
 
     `size`: number of ranks; `hosts`, `pids`: of each rank; `client`: the `ipyparallel.Client`; `mpi`: the MPI
-    library in one line; `notes`: what the user should know about this choice of ranks.
+    library in one line; `notes`: what the user should know about this choice of ranks; `survey`: how fast they reach each other (None
+    for a world that was attached).
     """
 
     def __init__(self, record: Record, cluster: Any, loop: Loop) -> None:
@@ -72,6 +77,7 @@ class World:
         self.hosts: tuple[str, ...] = ()
         self.pids: tuple[int, ...] = ()
         self.mpi = ""
+        self.survey: Survey | None = None
         self.notes: tuple[str, ...] = ()
         atexit.register(self._exit)
 
@@ -178,6 +184,7 @@ class World:
             ) from error
         self._connect(timeout, tell, given_up)
         self._verify(timeout)
+        self._survey(timeout)
 
     def _connect(
         self,
@@ -188,7 +195,8 @@ class World:
         """Connect the client and wait until every rank is registered, `timeout` s from when nothing else is waited for."""
         deadline = time.monotonic() + timeout
         waiting = getattr(self._engines, "waiting", lambda: None)
-        words: str | None = None
+        # Where ranks may have to wait, their beginning is news too.
+        words: str | None = "" if hasattr(self._engines, "waiting") else None
         try:
             self.client = self._loop.run(
                 self._cluster.connect_client(ipython_dir=str(self._record.folder)),
@@ -198,7 +206,7 @@ class World:
             raise self._not_up("the controller does not answer", self._cluster.controller) from error
         while len(self.client.ids) < self.size:
             if given_up is not None and given_up.is_set():
-                raise WorldError(f"the {self.size} ranks on {self.place} were not waited for: cancelled")
+                raise WorldError(f"{ranks_of(self.size)} on {self.place}: the request was cancelled")
             before, words = words, waiting()
             if words is not None:
                 deadline = time.monotonic() + timeout
@@ -219,7 +227,8 @@ class World:
     def _verify(self, timeout: float) -> None:
         """Every rank once, in one MPI world, with our versions; then watch them."""
         try:
-            found = self.client[:].apply_async(_introduce).get(timeout)
+            variable = getattr(self._engines, "node_variable", None)
+            found = self.client[:].apply_async(_introduce, variable).get(timeout)
         except Exception as error:
             text = getattr(error, "evalue", None) or str(error)
             raise self._not_up(f"the ranks do not answer: {text}", self._engines) from error
@@ -230,12 +239,15 @@ class World:
             if (each["rank"], each["size"]) != (number, self.size)
         ]
         if wrong or len(by_id) != self.size:
-            command = " ".join(getattr(self._engines, "mpi_cmd", ["mpiexec"]))
+            command = getattr(self._engines, "starter", "mpiexec")
             raise WorldError(
-                f"{self.size} ranks were asked for, but they are not one MPI world: {'; '.join(wrong[:8])}. "
+                f"{ranks_of(self.size)} were asked for, but they are not one MPI world: {'; '.join(wrong[:8])}. "
                 f"{command} does not belong to the MPI library that mpi4py uses ({found[0]['mpi']}). "
-                'Hint: use the mpiexec of that library, or pip install "mpidist[embedded]" in a new environment.'
+                'Hint: start them as that library wants it, or pip install "mpidist[embedded]" in a new environment.'
             )
+        misplaced = getattr(self._engines, "misplaced", None)
+        if misplaced is not None and (words := misplaced([each["host"] for each in found])):
+            raise WorldError(f"{ranks_of(self.size)} are not where they should be: {words}")
         difference = versions.compare(versions.installed(), [each["versions"] for each in found])
         if difference.matter:
             raise WorldError(
@@ -255,6 +267,24 @@ class World:
         self._keeper = None if lease is None else start_keeper(self._record, lease)
         self.client._registration_callbacks.append(self._notice)
         threading.Thread(target=self._watch, name=f"{self._record.name} watch", daemon=True).start()
+
+    def _survey(self, timeout: float) -> None:
+        """Sums and messages between the ranks are right, and how fast they are. Raises WorldError if not."""
+        ended = threading.Event()
+        outcomes: list[list[object] | BaseException] = []
+
+        def end(outcome: list[object] | BaseException) -> None:
+            outcomes.append(outcome)
+            ended.set()
+
+        self.submit("survey", cloudpickle.dumps(survey), lambda *_: None, end)
+        if not ended.wait(timeout):
+            raise self._not_up("a sum over all ranks has not come to an end", self._engines)
+        (outcome,) = outcomes
+        if isinstance(outcome, BaseException):
+            raise outcome
+        found = cast("Survey", outcome[0])
+        self.survey = replace(found, hosts=self.hosts)
 
     # ------------------------------------------------------------------ use
 
@@ -306,7 +336,7 @@ class World:
         """The world in one line: ranks, hosts, state, time left."""
         hosts = sorted(set(self.hosts))
         where = hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
-        text = f"{self.size} MPI ranks on {where}"
+        text = f"{self.size} MPI rank{'' if self.size == 1 else 's'} on {where}"
         if self.job:
             text += f" ({self.job})"
         text += f", {self.state}"
@@ -556,7 +586,7 @@ class World:
 
     def _not_up(self, what: str, launcher: Any) -> WorldError:
         said = output(launcher)
-        text = f"no {self.size} ranks on {self.place}: {what}.{getattr(self._engines, 'advice', '')}"
+        text = f"no {ranks_of(self.size)} on {self.place}: {what}.{getattr(launcher, 'advice', '')}"
         return WorldError(f"{text}\nLast lines of the output:\n{said}" if said else text)
 
 
@@ -574,9 +604,11 @@ def _idle() -> None:
     """Runs on every rank: it is free."""
 
 
-def _introduce() -> dict[str, Any]:
-    """Runs on every rank when it is new."""
-    return {**engine.install(), "versions": versions.installed()}
+def _introduce(node_variable: str | None) -> dict[str, Any]:
+    """Runs on every rank when it is new; its host is what that variable says, if it is set."""
+    found = {**engine.install(), "versions": versions.installed()}
+    found["host"] = os.environ.get(node_variable or "") or found["host"]
+    return found
 
 
 def _quiet_log(name: str) -> logging.Logger:

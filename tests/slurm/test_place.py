@@ -11,7 +11,7 @@ import pytest
 
 import mpidist as md
 from mpidist.errors import WorldError
-from mpidist_slurm import Slurm, accounts, queue
+from mpidist_slurm import Slurm, accounts, place
 from mpidist_slurm.associations import NO_ACCOUNTS
 from mpidist_slurm.job import Job, look
 
@@ -61,19 +61,19 @@ def test_a_cluster_that_keeps_no_accounts() -> None:
 
 def test_the_place_of_jobs_that_wait(three: list[str]) -> None:
     jobs = [waits(job, "Resources", "Priority") for job in three]
-    assert [queue.Queue().ahead(job) for job in jobs] == [0, 1, 2]
+    assert [place.Place().ahead(job) for job in jobs] == [0, 1, 2]
     # Jobs of another partition are not in the way, nor are those that are held.
     other = submitted("--partition=regular")
-    assert queue.Queue().ahead(waits(other, "Resources", "Priority")) == 0
+    assert place.Place().ahead(waits(other, "Resources", "Priority")) == 0
     says("scontrol", "hold", three[0])
     held = waits(three[0], "JobHeldUser", "JobHeldAdmin")
-    assert queue.Queue().ahead(held) is None
-    assert queue.Queue().ahead(waits(three[2], "Resources", "Priority")) == 1
+    assert place.Place().ahead(held) is None
+    assert place.Place().ahead(waits(three[2], "Resources", "Priority")) == 1
 
 
 def test_the_queue_is_not_asked_each_second(three: list[str]) -> None:
     job = waits(three[2], "Resources", "Priority")
-    looks = queue.Queue()
+    looks = place.Place()
     assert looks.ahead(job) == 2
     says("scancel", three[0])
     assert looks.ahead(job) == 2
@@ -97,10 +97,10 @@ def test_where_users_see_only_their_own_jobs_nothing_is_told(
     try:
         file.write_text(before + "PrivateData=jobs,usage\n")
         says("scontrol", "reconfigure")
-        queue._private.cache_clear()
-        assert queue.Queue().ahead(waits(three[1], "Resources", "Priority")) is None
+        place._private.cache_clear()
+        assert place.Place().ahead(waits(three[1], "Resources", "Priority")) is None
     finally:
         file.write_text(before)
         says("scontrol", "reconfigure")
-        queue._private.cache_clear()
-    assert queue.Queue().ahead(waits(three[1], "Resources", "Priority")) == 1
+        place._private.cache_clear()
+    assert place.Place().ahead(waits(three[1], "Resources", "Priority")) == 1
