@@ -208,7 +208,9 @@ class Session:
             return f"<Session {self.id}: {state}>"
         if len(self._worlds) == 1:
             return f"<Session {self.id}: {self.world.words}>"
-        lines = [f"<Session {self.id}: {self.size} MPI ranks in {len(alive)} worlds"]
+        lines = [
+            f"<Session {self.id}: {self.size} MPI ranks in {len(alive)} world{'' if len(alive) == 1 else 's'}"
+        ]
         lines += [f"  {number}: {world.words}" for number, world in enumerate(self._worlds)]
         return "\n".join(lines) + ">"
 
