@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .errors import RankDied
 from .spmd.pickling import dumps
 from .writing import write_whole
 
@@ -20,48 +19,27 @@ if TYPE_CHECKING:
     from .parts import Parts
     from .plan import Plan
 
-__all__ = ["Gone", "Kept"]
+__all__ = ["Kept"]
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The file of one run."""
+    """The file of one run: its id, plan, and when it began (seconds since the epoch)."""
 
     file: Path
+    id: str
+    plan: Plan
+    started: float
 
-    def write(self, number: str, plan: Plan, started: float, parts: Parts, worlds: list[str]) -> None:
-        """Save; readers see the old or the new file, never a part."""
+    @classmethod
+    def read(cls, file: Path) -> tuple[Kept, Parts, list[str]]:
+        """What was written, with the parts and the names of their worlds."""
+        # Pickled by this user's own kernel, in a folder that only he may write.
+        number, plan, started, parts, worlds = pickle.loads(file.read_bytes())
+        return cls(file, number, plan, started), parts, worlds
+
+    def write(self, parts: Parts, worlds: list[str]) -> None:
+        """Save; readers see the old or the new file, never a part. Raises DatasetError."""
         self.file.parent.mkdir(mode=0o700, exist_ok=True)
-        write_whole(self.file, dumps((number, plan, started, parts, worlds)))
+        write_whole(self.file, dumps((self.id, self.plan, self.started, parts, worlds)))
         self.file.chmod(0o600)
-
-    def read(self) -> tuple[str, Plan, float, Parts, list[str]]:
-        """What `write` saved: id, plan, begin (seconds since the epoch), parts, names of the worlds."""
-        found: tuple[str, Plan, float, Parts, list[str]] = pickle.loads(self.file.read_bytes())
-        return found
-
-
-class Gone:
-    """Stands for a world that is not there any more."""
-
-    size = 0
-    alive = open = False
-    owned = True
-    words = "ranks that are gone"
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def others(self, run_id: str) -> bool:  # noqa: ARG002
-        """No tasks at all."""
-        return False
-
-    def submit(self, *_: Any) -> None:
-        """Raises RankDied."""
-        raise RankDied(f"the ranks of {self.name} are gone")
-
-    def outlive(self, run_id: str) -> None:
-        """There is nothing to be kept."""
-
-    def control(self, run_id: str, word: str) -> None:
-        """Nobody hears it."""

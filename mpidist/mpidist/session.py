@@ -13,7 +13,6 @@ import warnings
 from typing import TYPE_CHECKING, Any, Self
 
 from .errors import WorldError, near_names
-from .kept import Kept
 from .plan import make_plan
 from .request import Request
 from .run import ENDED, Run
@@ -278,7 +277,7 @@ def attach(session: str | SessionInfo | None = None, *, take: bool = False) -> S
     made = Session(*worlds, id=info.id)
     by_name = {world.name: world for world in worlds}
     for file in sorted(made._kept.glob("run-*"), key=lambda file: file.stat().st_mtime):
-        made.runs.append(Run.attach(Kept(file), by_name))
+        made.runs.append(Run.attach(file, by_name))
     return made
 
 

@@ -45,7 +45,15 @@ class Stream(Generic[T]):
         with self._condition:
             self._latest = value
             self._version += 1
-            self._condition.notify_all()
+            if self._observers:
+                self._wake()
+
+    def _wake(self) -> None:
+        """Let the thread deliver what is due; there is none after `close`, or before the first observer."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._deliver, name=self._name, daemon=True)
+            self._thread.start()
+        self._condition.notify_all()
 
     def subscribe(self, callback: Callable[[T], None]) -> Callable[[], None]:
         """Call `callback` with each newest value from now on, and with the present one if there is one.
@@ -58,10 +66,7 @@ class Stream(Generic[T]):
             self._next_id += 1
             self._observers[identity] = callback
             self._seen[identity] = 0
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._deliver, name=self._name, daemon=True)
-                self._thread.start()
-            self._condition.notify_all()
+            self._wake()
 
         def unsubscribe() -> None:
             with self._condition:

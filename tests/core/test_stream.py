@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from mpidist.stream import Stream
@@ -97,3 +98,19 @@ def test_after_unsubscribing_nothing_comes() -> None:
     stream.publish(2)
     assert done.wait(10)
     assert first == [1]
+
+
+def test_observers_get_what_is_published_after_a_close_too() -> None:
+    """As of a run that is retried."""
+    stream: Stream[int] = Stream("test")
+    seen: list[int] = []
+    stream.subscribe(seen.append)
+    for number in range(3):
+        stream.reopen()
+        stream.publish(number)
+        stream.close()
+        deadline = time.monotonic() + 10
+        while number not in seen or stream._thread is not None:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+    assert seen == [0, 1, 2]

@@ -221,7 +221,7 @@ def test_a_killed_rank(session: md.Session, files: Path) -> None:
 
 
 def test_runs_are_stopped_before_the_time_is_over(
-    session: md.Session, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    session: md.Session, tmp_path: Path, state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(300):
         (tmp_path / f"d{number}.root").symlink_to(DIMUON)
@@ -244,7 +244,11 @@ def test_runs_are_stopped_before_the_time_is_over(
     assert 0 < run.result(partial=True).n == run.progress.events_done < 30_000_000
     said = [record.getMessage() for record in caplog.records if record.name == "mpidist"]
     assert any("the ranks will be ended in 3" in words for words in said)
-    assert said[-1].endswith("runs are stopped before that, and keep what they have")
+    assert any(words.endswith("runs are stopped before that, and keep what they have") for words in said)
+    (saved,) = (state / "saved").glob(f"*-{run.id}.h5")
+    assert said[-1] == f"run {run.id}: what it has is saved, mpidist.load({str(saved)!r}) reads it"
+    assert md.load(saved).results.n == run.result(partial=True).n
+    shutil.rmtree(saved.parent)
 
 
 def test_a_time_limit(session: md.Session, files: Path) -> None:

@@ -360,7 +360,7 @@ def test_interrupting_the_wait_stops_the_run(
     events = md.open(f"{files}/*.root:Events")
     run = run_on(2, {"n": md.count(md.apply(gate, events.Muon.pt))})
     gate.wait()
-    waiting = run._rest.wait
+    waiting = run._work.rest.wait
     interrupts = iter([True])
 
     def interrupted(timeout: float | None = None) -> bool:
@@ -369,7 +369,7 @@ def test_interrupting_the_wait_stops_the_run(
         gate.open.touch()
         return waiting(timeout)
 
-    monkeypatch.setattr(run._rest, "wait", interrupted)
+    monkeypatch.setattr(run._work.rest, "wait", interrupted)
     run.wait()
     assert run.state == "stopped"
     assert run.progress.events_done < 600_000

@@ -73,7 +73,7 @@ def small_chunks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Cost, "most_bytes", 10_000)
         patch.setattr("mpidist.parts.GIVE_SECONDS", 0.005)
-        patch.setattr("mpidist.run.LOOK_SECONDS", 0.01)
+        patch.setattr("mpidist.work.LOOK_SECONDS", 0.01)
         yield
 
 
