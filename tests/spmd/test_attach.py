@@ -19,6 +19,8 @@ from mpidist.world.processes import marked
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mpidist.world import SessionInfo
+
 pytestmark = [pytest.mark.mpi, pytest.mark.usefixtures("state")]
 
 DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
@@ -140,6 +142,11 @@ def ended(session: md.Session, state: Path) -> None:
     assert not any(session.id in name for name in left)
 
 
+def session_of(name: str) -> SessionInfo:
+    (found,) = [info for info in md.sessions() if info.id == name]
+    return found
+
+
 def until(condition: Callable[[], Any]) -> None:
     deadline = time.monotonic() + LONG
     while not condition():
@@ -156,7 +163,7 @@ def test_a_detached_run_goes_on_when_its_kernel(
     if end == "is killed":
         first.kill()
     assert first.wait() is not None
-    (info,) = [info for info in md.sessions() if info.id == name]
+    info = session_of(name)
     assert not info.in_use
     with pytest.warns(UserWarning, match=rf"Hint: mpidist.attach\('{name}'\) gives a session on them"):
         md.connect(md.Local(ranks=1)).close()
@@ -179,12 +186,12 @@ def test_the_results_of_a_detached_run_that_has_ended_alone(
     first = kernel("started(md.Local(ranks=2)); time.sleep(300)")
     name = first.line()
     first.kill()
-    (info,) = md.sessions()
+    info = session_of(name)
     at_work = state / info.records[0].name / "at-work"
     until(at_work.exists)
     (folder / "fast").touch()
     until(lambda: not at_work.exists())
-    session = attach()
+    session = attach(name)
     assert session.id == name
     (run,) = session.runs
     assert run.wait(LONG).state == "done"
@@ -198,11 +205,11 @@ def test_a_detached_run_on_two_worlds_of_which_one_dies_while_nobody_looks(
     first = kernel("started(md.Local(ranks=1), md.Local(ranks=1)); time.sleep(300)")
     name = first.line()
     first.kill()
-    (info,) = md.sessions()
+    info = session_of(name)
     assert len(info.records) == 2
     for process in marked(info.records[1].name):
         process.kill()
-    until(lambda: len(md.sessions()[0].records) == 1)
+    until(lambda: len(session_of(name).records) == 1)
     session = attach(name)
     assert len(session.worlds) == 1
     (run,) = session.runs
@@ -237,16 +244,17 @@ def test_other_runs_are_ended_when_a_session_is_attached(
     kernel: Callable[[str], Kernel], attach: Callable[..., md.Session], folder: Path, state: Path
 ) -> None:
     first = kernel("started(md.Local(ranks=2), detached=False); time.sleep(300)")
-    first.line()
+    name = first.line()
     os.kill(first.process.pid, signal.SIGKILL)
     first.wait()
-    session = attach()
+    session = attach(name)
     assert session.runs == []
     assert session.px["mine"] == [7, 7]
     ended(session, state)
 
 
-def test_sessions_that_are_not_there(state: Path) -> None:
+def test_sessions_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPIDIST_STATE", str(tmp_path))
     with pytest.raises(WorldError, match=r"there is no session 'nobody'\. Hint: there are none of this user"):
         md.attach("nobody")
     with pytest.raises(WorldError, match="there are 0 sessions"):

@@ -467,9 +467,7 @@ def test_a_session_of_several_worlds(state: Path, tmp_path: Path) -> None:
         second = growing.add(md.Local(ranks=2), tell=lambda _: None)
         assert growing.worlds == (first, second)
         assert (growing.size, len(growing.hosts)) == (3, 3)
-        assert repr(growing).startswith(
-            f"<Session {growing.id}: 3 MPI ranks in 2 worlds\n  0: 1 MPI ranks on"
-        )
+        assert repr(growing).startswith(f"<Session {growing.id}: 3 MPI ranks in 2 worlds\n  0: 1 MPI rank on")
         with pytest.raises(WorldError, match=r"share no communicator. Hint: session.worlds\[0\].px"):
             growing.px.execute("pass")
         wait_for(lambda: worlds_of(run) == {0, 1})
