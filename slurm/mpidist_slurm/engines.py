@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import socket
@@ -18,9 +19,11 @@ from traitlets import Dict, Float, Unicode
 from traitlets.config import Config
 
 from mpidist.errors import WorldError
+from mpidist.world.autopsy import output
 from mpidist.world.engines import Controller
 from mpidist.world.launcher import CONTROLLER_ARGS, STOP_SECONDS, rank_environment, ranks_of
 
+from . import reasons
 from .commands import SlurmRefused, SlurmUnavailable, call, without_options
 from .job import Job, cancel, look, number
 from .place import Place
@@ -36,7 +39,16 @@ __all__ = ["SlurmEngines", "address", "cluster"]
 POLL_SECONDS = 1.0
 SLOWEST_POLL = 30.0
 """Seconds between looks at the job, when Slurm does not answer."""
+HOPELESS_LOOKS = 2
+"""How often the scheduler must say that a job will never start: it may be about to change its mind."""
 GONE_SECONDS = 10.0
+COMPLETING_SECONDS = 3.0
+"""How long a cancelled job is waited for once Slurm ends it: an epilogue takes minutes, and so does a node that is cut off."""
+QUIET_SECONDS = 11.0
+"""A node that is cut off is no news for Slurm before SlurmdTimeout, five minutes as a rule."""
+MISSES = "--HeartMonitor.max_heartmonitor_misses"
+MOST_MISSES = 100_000
+"""Of heart beats, five a second: those of a suspended job stop, and `quiet_seconds` notices what else could stop them."""
 
 
 class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
@@ -47,6 +59,8 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
     output_file = Unicode().tag(to_dict=True)
     patience = Float(allow_none=True, default_value=None).tag(config=True)
     lease = Float(600.0).tag(config=True, to_dict=True)
+    configuration = Unicode().tag(to_dict=True)
+    """The SLURM_CONF with which it was submitted: another session of this kernel may be on another cluster."""
     more_environment = Dict().tag(config=True)
     starter = Unicode().tag(config=True, to_dict=True)
     node_variable = "SLURMD_NODENAME"
@@ -57,6 +71,8 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         super().__init__(**kwargs)
         self.job: Job | None = None
         self.trouble = ""
+        self._hopeless = 0
+        self._has_run = self._requeued = False
         self._watcher: asyncio.Task[None] | None = None
         self._submitted = time.monotonic()
 
@@ -99,13 +115,20 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
             "--export=ALL",  # SBATCH_EXPORT=NONE, as some sites set it, would keep the ranks from finding their session
             str(file),
         ]
+        self.configuration = os.environ.get("SLURM_CONF", "")
         given = re.findall(r"^#SBATCH --([a-z-]+)", self.script, re.MULTILINE)
         environment = {**without_options(os.environ, given), **self.more_environment, **self.get_env()}
         return call(command, environment=environment)
 
+    @property
+    def _slurm(self) -> dict[str, str]:
+        """The environment in which Slurm's programs mean this job's cluster."""
+        others = without_options({name: value for name, value in os.environ.items() if name != "SLURM_CONF"})
+        return {**others, "SLURM_CONF": self.configuration} if self.configuration else others
+
     @classmethod
     def from_dict(cls, d: dict[str, Any], **kwargs: Any) -> SlurmEngines:
-        """Again, for a kernel that adopts the ranks."""
+        """Again, for a kernel that attaches the ranks."""
         launcher: SlurmEngines = super().from_dict(d, **kwargs)
         launcher.state = "running"
         launcher._watch()
@@ -121,7 +144,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         pause, place = POLL_SECONDS, Place()
         while self.state != "after":
             try:
-                job = await asyncio.to_thread(look, self.job_id)
+                job = await asyncio.to_thread(look, self.job_id, self._slurm)
             except (SlurmUnavailable, SlurmRefused) as error:
                 self.trouble = str(error)
                 pause = min(2 * pause, SLOWEST_POLL)
@@ -129,11 +152,22 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
                 self.trouble, pause = "", POLL_SECONDS
                 if job is None:
                     job = Job(self.job_id, "GONE")
-                self.job = replace(job, ahead=await asyncio.to_thread(place.ahead, job))
+                job = replace(job, ahead=await asyncio.to_thread(place.ahead, job, self._slurm))
+                await self._note(job)
                 if job.over:
                     self.notify_stop({"exit_code": job.exit_code, "job": str(job)})
                     return
             await asyncio.sleep(pause)
+
+    async def _note(self, job: Job) -> None:
+        """What the last look has found. A job that waits again is cancelled: its ranks would be others."""
+        self._has_run = self._has_run or job.state == "RUNNING"
+        self._hopeless = self._hopeless + 1 if job.hopeless else 0
+        if job.waits and self._has_run:
+            self._requeued = True
+            with contextlib.suppress(SlurmUnavailable, SlurmRefused):  # the next look will
+                await asyncio.to_thread(cancel, self.job_id, self._slurm)
+        self.job = replace(job, cause="REQUEUED") if self._requeued else job
 
     def waiting(self) -> str | None:
         """Why the ranks cannot be up yet, in words; None when they should be coming. Raises WorldError when it is too long."""
@@ -144,6 +178,8 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         if job is not None and not job.waits:
             return None
         words = f"job {self.job_id} is submitted" if job is None else str(job)
+        if self._hopeless >= HOPELESS_LOOKS:
+            raise WorldError(f"the job would wait for ever, so it was cancelled: {words}")
         if self.patience is not None and waited > self.patience:
             raise WorldError(
                 f"the job has waited for {waited:.0f} s, so it was cancelled (Slurm(wait={self.patience:g})). {words}"
@@ -165,7 +201,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         if self.job is None or not self.job.nodes:
             return ""
         try:
-            nodes = call(["scontrol", "show", "hostnames", self.job.nodes]).split()
+            nodes = call(["scontrol", "show", "hostnames", self.job.nodes], environment=self._slurm).split()
         except (SlurmRefused, SlurmUnavailable):
             return ""
         found = Counter(hosts)
@@ -182,42 +218,62 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         return f"job {self.job_id}" if self.job_id else ""
 
     @property
+    def quiet_seconds(self) -> float | None:
+        """How long a node may not answer; for ever while Slurm has stopped all processes of the job (`scontrol suspend`)."""
+        return None if self.job is not None and self.job.halted else QUIET_SECONDS
+
+    @property
     def ends(self) -> float | None:
         """When the job's time is over, in seconds since the epoch; None if it does not run or has no limit."""
         job = self.job
-        if job is None or job.waits or job.over or not job.end:
+        if job is None or job.state != "RUNNING" or not job.end:  # of one that is completing, it is now
             return None
         return time.mktime(time.strptime(job.end, "%Y-%m-%dT%H:%M:%S"))
 
     def how_ended(self) -> str | None:
         """What Slurm says of the end of the job; None while it runs."""
-        return str(self.job) if self.job is not None and self.job.over else None
+        job = self.job
+        if job is None or not job.over:
+            return None
+        if job.state == "FAILED" and reasons.of_memory(output(self)):
+            job = replace(job, cause="OUT_OF_MEMORY")  # only sites with cgroups have the state
+        return str(job)
+
+    @property
+    def failed(self) -> bool:
+        """Whether ranks have ended the job, and not Slurm."""
+        return self.job is not None and self.job.state == "FAILED"
 
     @property
     def cancel_command(self) -> tuple[str, ...]:
         """What ends the ranks when their session is lost."""
-        return ("scancel", self.job_id) if self.job_id else ()
+        where = ("env", f"SLURM_CONF={self.configuration}") if self.configuration else ()
+        return (*where, "scancel", self.job_id) if self.job_id else ()
 
     # ------------------------------------------------------------------ end
 
     async def stop(self) -> None:
-        """Cancel the job; returns when Slurm says that it has ended, at the latest after ten seconds."""
+        """Cancel the job; returns when Slurm says that it has ended, or after some seconds when it is about to."""
         if self._watcher is not None:
             self._watcher.cancel()
         if not self.job_id or self.state == "after":
             return
-        await asyncio.to_thread(cancel, self.job_id)
+        await asyncio.to_thread(cancel, self.job_id, self._slurm)
         deadline = time.monotonic() + GONE_SECONDS
         while time.monotonic() < deadline:
-            job = await asyncio.to_thread(look, self.job_id)
+            job = await asyncio.to_thread(look, self.job_id, self._slurm)
             if job is None or job.over:
                 break
+            if job.state == "COMPLETING":
+                deadline = min(deadline, time.monotonic() + COMPLETING_SECONDS)
             await asyncio.sleep(0.1)
         self.notify_stop({"exit_code": None, "job": "cancelled by its session"})
 
     async def signal(self, sig: int) -> None:
         """Send a signal to all ranks."""
-        await asyncio.to_thread(call, ["scancel", f"--signal={int(sig)}", self.job_id])
+        await asyncio.to_thread(
+            call, ["scancel", f"--signal={int(sig)}", self.job_id], environment=self._slurm
+        )
 
 
 def cluster(slurm: Slurm, name: str, folder: Path, log: logging.Logger) -> Any:
@@ -241,7 +297,10 @@ def cluster(slurm: Slurm, name: str, folder: Path, log: logging.Logger) -> Any:
         engine_launcher_class=SlurmEngines,
         controller_ip=here,
         controller_location=here,
-        controller_args=list(CONTROLLER_ARGS),
+        controller_args=[
+            *(each for each in CONTROLLER_ARGS if "max_heart" not in each),
+            f"{MISSES}={MOST_MISSES}",
+        ],
         # The keys are in a file that only the user may read; the variable would be in the job's environment.
         send_engines_connection_env=False,
         n=slurm.size,

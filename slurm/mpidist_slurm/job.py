@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mpidist.errors import WorldError
 
 from . import reasons
 from .commands import SlurmRefused, call
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = ["Job", "cancel", "known", "look", "number", "remembered"]
 
 WAITS = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
 )
+HALTED = frozenset({"SUSPENDED", "STOPPED"})
 FIELDS = "%i|%T|%r|%S|%N|%e|%P"
 STEPS = (1000, 500, 200, 100, 50, 20, 10)
 """Long queues are told in steps, else each job that starts elsewhere would be news."""
@@ -25,7 +30,8 @@ UNKNOWN = ("", "N/A", "Unknown", "(null)")
 class Job:
     """State of a job. `start` and `end` are as Slurm writes them (local time), "" if unknown; `exit_code` is "code:signal".
 
-    `ahead`: how many waiting jobs of its partition have a higher priority (see `queue`), None if that is not known.
+    `ahead`: how many waiting jobs of its partition have a higher priority (see `place`), None if that is not known. `cause`: the state that tells more about
+    its end than Slurm's own, "" for none.
     """
 
     id: str
@@ -37,6 +43,7 @@ class Job:
     exit_code: str = ""
     partition: str = ""
     ahead: int | None = None
+    cause: str = ""
 
     @property
     def waits(self) -> bool:
@@ -44,9 +51,19 @@ class Job:
         return self.state in WAITS
 
     @property
+    def hopeless(self) -> bool:
+        """Whether it waits for what will not come."""
+        return self.waits and self.reason in reasons.NEVER
+
+    @property
+    def halted(self) -> bool:
+        """Whether Slurm has stopped its processes, to let them go on later."""
+        return self.state in HALTED
+
+    @property
     def over(self) -> bool:
         """Whether it has ended; a state that is not known here is none in which ranks are given up."""
-        return self.state in reasons.ENDED
+        return self.state in reasons.ENDED and not self.waits
 
     def __str__(self) -> str:
         """In words, with advice."""
@@ -58,7 +75,7 @@ class Job:
             if self.start:
                 text += f"; expected start {self.start.replace('T', ' ')} (Slurm's estimate)"
         elif self.over:
-            meaning = reasons.ended(self.state)
+            meaning = reasons.ended(self.cause or self.state)
             text = f"Slurm job {self.id} has ended: {meaning.text} ({self.state}"
             text += f", exit code {self.exit_code})" if self.exit_code not in ("", "0:0") else ")"
             if self.nodes:
@@ -68,10 +85,12 @@ class Job:
         return f"{text}. Hint: {meaning.advice}." if meaning.advice else text
 
 
-def look(job_id: str) -> Job | None:
-    """The job now; None if Slurm has forgotten it. Raises SlurmUnavailable if Slurm does not answer."""
+def look(job_id: str, environment: Mapping[str, str] | None = None) -> Job | None:
+    """The job now; None if Slurm has forgotten it. Raises SlurmUnavailable or SlurmRefused if Slurm does not answer."""
     try:
-        line = call(["squeue", "--noheader", f"--jobs={job_id}", f"--format={FIELDS}"]).strip()
+        line = call(
+            ["squeue", "--noheader", f"--jobs={job_id}", f"--format={FIELDS}"], environment=environment
+        ).strip()
     except SlurmRefused as error:
         if "Invalid job id" not in error.said:
             raise
@@ -82,8 +101,12 @@ def look(job_id: str) -> Job | None:
         return Job(name, state, reason, known(start), known(end), known(nodes), partition=partition)
     # It has left the queue; Slurm's controller keeps it for some minutes.
     try:
-        return remembered(job_id, call(["scontrol", "--oneliner", "show", "job", job_id]))
-    except SlurmRefused:
+        return remembered(
+            job_id, call(["scontrol", "--oneliner", "show", "job", job_id], environment=environment)
+        )
+    except SlurmRefused as error:
+        if "Invalid job id" not in error.said:  # the controller has gone since squeue asked it
+            raise
         return None
 
 
@@ -121,10 +144,10 @@ def number(said: str) -> str:
     )
 
 
-def cancel(job_id: str) -> None:
+def cancel(job_id: str, environment: Mapping[str, str] | None = None) -> None:
     """End the job, if it is still there."""
     try:
-        call(["scancel", job_id])
+        call(["scancel", job_id], environment=environment)
     except SlurmRefused as error:
         if "Invalid job id" not in error.said:
             raise

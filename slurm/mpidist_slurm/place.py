@@ -11,6 +11,8 @@ from . import reasons
 from .commands import SlurmRefused, SlurmUnavailable, call
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .job import Job
 
 __all__ = ["Place", "before"]
@@ -37,7 +39,7 @@ class Place:
         self._next = 0.0
         self._ahead: int | None = None
 
-    def ahead(self, job: Job) -> int | None:
+    def ahead(self, job: Job, environment: Mapping[str, str] | None = None) -> int | None:
         """How many waiting jobs of its partition have a higher priority than `job`; None if that cannot be told.
 
         At most some seconds old. Never raises because Slurm does not answer.
@@ -47,7 +49,7 @@ class Place:
         began = time.monotonic()
         if began >= self._next:
             try:
-                self._ahead = None if _private() else before(job, _pending(job.partition))
+                self._ahead = None if _private() else before(job, _pending(job.partition, environment))
             except (SlurmRefused, SlurmUnavailable):
                 self._ahead = None
             ended = time.monotonic()
@@ -69,9 +71,9 @@ def before(job: Job, listed: str) -> int | None:
     return None if mine is None else sum(place < mine for place in places.values())
 
 
-def _pending(partition: str) -> str:
+def _pending(partition: str, environment: Mapping[str, str] | None) -> str:
     asked = ["--states=PENDING", f"--partition={partition}", "--format=%i|%Q|%r"]
-    return call(["squeue", "--noheader", *asked], seconds=PATIENCE)
+    return call(["squeue", "--noheader", *asked], environment=environment, seconds=PATIENCE)
 
 
 @functools.cache

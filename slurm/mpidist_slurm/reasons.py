@@ -6,9 +6,10 @@ slurm_protocol_defs.c of Slurm.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
-__all__ = ["Meaning", "ended", "pending"]
+__all__ = ["NEVER", "Meaning", "ended", "of_memory", "pending"]
 
 
 class Meaning(NamedTuple):
@@ -91,12 +92,15 @@ ENDED = {
     "LAUNCH_FAILED": Meaning("it could not be started on its nodes"),
     "RECONFIG_FAIL": Meaning("a node could not be configured for it"),
     "GONE": Meaning("Slurm does not know it any more"),
+    "REQUEUED": Meaning("it was put back into the queue, and cancelled there: it would start ranks for a session that is lost"),
 }  # fmt: skip
 NEVER = frozenset(
     {"PartitionNodeLimit", "PartitionTimeLimit", "PartitionConfig", "BadConstraints", "DependencyNeverSatisfied",
      "ReservationDeleted", "ReservationInvalid"}
 )  # fmt: skip
 """Reasons with which a job waits for ever."""
+MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom[-_ ]kill|out of memory", re.IGNORECASE)
+"""What Slurm writes into the output of a job that it ends because of its memory."""
 
 
 def pending(reason: str) -> Meaning:
@@ -112,3 +116,8 @@ def pending(reason: str) -> Meaning:
 def ended(state: str) -> Meaning:
     """Why a job has ended."""
     return ENDED.get(state, Meaning(f"Slurm says {state!r}"))
+
+
+def of_memory(output: str) -> bool:
+    """Whether the output of a job that has failed tells of too much memory."""
+    return MEMORY.search(output) is not None

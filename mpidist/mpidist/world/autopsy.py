@@ -67,12 +67,27 @@ def all_said(engines: Any, controller: Any, lost: Sequence[int]) -> bool:
     return not running(engines) and bool(lost)
 
 
-def cause(engines: Any, controller: Any, ranks: str, first: str) -> str:
-    """What has happened to the ranks ("2 on this machine"), in words; `first` is the one that was lost first, if known."""
+def cause(engines: Any, controller: Any, ranks: str, first: str, cut_off: str = "") -> str:
+    """What has happened to the ranks ("2 on this machine"), in words.
+
+    `first` is the one that was lost first, if known; `cut_off` says that hosts do not answer.
+    """
     how = ending(engines)
     words = told(engines) if running(controller) else None
     if words is not None:
-        text = f"the {ranks.replace(' on ', ' ranks on ', 1)} have ended: {words}"
+        said, _, hint = words.partition(". Hint: ")
+        text = f"the {ranks.replace(' on ', ' ranks on ', 1)} have ended: {said}"
+        if cut_off:
+            text += f" ({cut_off})"
+        elif first and getattr(engines, "failed", False):
+            text += f" (first was probably {first})"
+        text += f". Hint: {hint}" if hint else "."
+    elif cut_off and running(controller):
+        text = (
+            f"a host of {ranks} is lost: {cut_off}, although nothing has ended as far as is known from here. "
+            "Its network or the host itself has failed. "
+            "Hint: md.connect() starts new ranks; run.retry(session) does the rest there."
+        )
     else:
         what = f"a rank of {ranks} has ended"
         if not running(controller):

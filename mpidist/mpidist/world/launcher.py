@@ -74,12 +74,14 @@ class Launcher(Protocol):
         - ``label``: what the batch system calls it, such as "job 4711";
         - ``ends``: when the ranks will be ended at the latest (seconds since the epoch; None: nobody knows);
         - ``how_ended()``: how they ended, in words (None: they have not);
+        - ``failed``: whether ranks failed by themselves, so that the first that was lost tells something;
         - ``lease``: seconds for which ranks may outlive their kernel (None: for ever); then `keeper` ends them;
         - ``cancel_command``: what ends them when their kernel is lost, as a list of arguments;
         - ``advice``: what to try when the ranks do not come up;
         - ``starter``: the command that starts the ranks, for messages;
         - ``node_variable``: the variable of a rank with the name of its node (None: its host has a name of its own);
         - ``misplaced(hosts)``: what is wrong with the nodes that ranks are on, in words ("": nothing);
+        - ``quiet_seconds``: how long a host may not answer until its ranks are given up (None: for ever);
         - ``last_words_seconds``: how long it may take until `how_ended` knows.
         """
 

@@ -38,13 +38,28 @@ def new_id() -> str:
     return os.urandom(4).hex()
 
 
+ROOM = 1 << 20
+"""Bytes that a world needs for keys, scripts and what its processes say."""
+
+
 def state_folder() -> Path:
-    """The folder of the records, made if needed, readable for this user only."""
+    """The folder of the records, made if needed, readable for this user only. Raises WorldError if it cannot be made."""
     named = os.environ.get("MPIDIST_STATE")
     folder = Path(named) if named else platformdirs.user_state_path("mpidist")
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise _unusable(folder, error) from error
     return folder
+
+
+def _unusable(folder: Path, error: OSError) -> WorldError:
+    return WorldError(
+        f"{folder}, where mpidist keeps what belongs to a session, cannot be written: {error.strerror}. "
+        "Hint: make room there, or let the environment variable MPIDIST_STATE name another folder; on a cluster one that the "
+        "nodes see too."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +104,29 @@ class Record:
         """The file of this record."""
         return state_folder() / f"{self.name}.json"
 
+    def make(self) -> None:
+        """The world's own folder, and this record. Raises WorldError, with nothing left behind, if there is no room for them."""
+        try:
+            self.folder.mkdir(mode=0o700)
+            with tempfile.TemporaryFile(dir=self.folder) as room:
+                room.write(bytes(ROOM))
+                room.flush()
+                os.fsync(room.fileno())  # a network's file system says only now that a quota is reached
+            self.write()
+        except OSError as error:
+            self.remove()
+            raise _unusable(self.file.parent, error) from error
+
     def write(self) -> None:
         """Save, so that readers see the old or the new record, never a part."""
+        text = json.dumps(asdict(self))
         with tempfile.NamedTemporaryFile("w", dir=self.file.parent, prefix=".", delete=False) as temporary:
-            json.dump(asdict(self), temporary)
+            try:
+                temporary.write(text)
+                temporary.flush()
+            except OSError:
+                Path(temporary.name).unlink()
+                raise
         Path(temporary.name).replace(self.file)  # made with mode 0600
 
     @classmethod

@@ -30,13 +30,16 @@ from mpidist.world.countdown import Countdown
 from mpidist.world.flight import Flight
 from mpidist.world.launcher import STOP_SECONDS, ranks_of
 from mpidist.world.processes import ProcessId, end
+from mpidist.world.pulse import Pulse, quiet_words
 from mpidist.world.registry import Record, start_keeper
+from mpidist.world.segments import unlink_segments
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
     from mpidist.spmd.survey import Survey
+    from mpidist.world.calls import Calls
     from mpidist.world.launcher import Launcher
 
 __all__ = ["World"]
@@ -70,6 +73,7 @@ class World:
         self._let_go = False
         self._outliving: set[str] = set()
         self._lost: list[int] = []
+        self._calls: Calls | None = None
         self._watching = threading.Event()
         self._keeper: subprocess.Popen[bytes] | None = None
         self.client: Any = None
@@ -102,8 +106,7 @@ class World:
         """
         launcher.check()
         record = Record.begin(launcher.size, launcher.describe(), session)
-        record.folder.mkdir(mode=0o700)
-        record.write()
+        record.make()
         try:
             cluster = launcher.cluster(record.name, record.folder, _quiet_log(record.name))
         except BaseException:
@@ -265,6 +268,9 @@ class World:
         self._save()
         lease: float | None = getattr(self._engines, "lease", None)
         self._keeper = None if lease is None else start_keeper(self._record, lease)
+        from mpidist.world.calls import Calls  # imports ipyparallel
+
+        self._calls = Calls(self.client)
         self.client._registration_callbacks.append(self._notice)
         threading.Thread(target=self._watch, name=f"{self._record.name} watch", daemon=True).start()
 
@@ -396,16 +402,15 @@ class World:
     def px(self) -> Any:
         """A blocking `ipyparallel.DirectView` on all ranks, for the user's own calls between tasks."""
         self._require()
-        view = self.client[:]
-        view.block = True
-        return view
+        assert self._calls is not None
+        return self._calls.view()
 
     def activate(self, suffix: str = "") -> None:
         """Make `%px` and `%%px`, with `suffix` after their names, mean these ranks, when in IPython."""
         self._require()
         shell = sys.modules.get("IPython")
         if shell is not None and shell.get_ipython() is not None:
-            self.client.activate(suffix=suffix)
+            self.px.activate(suffix)
 
     def _follow(self, flight: Flight) -> None:
         try:
@@ -427,6 +432,8 @@ class World:
             raise WorldError("this session is closed. Hint: md.connect() starts a new one.")
         if self._death is not None:
             raise RankDied(str(self._death)).with_traceback(None) from None
+        if self._calls is not None and self._calls.stuck:
+            raise WorldError(self._calls.stuck)
 
     # ------------------------------------------------------------------ death
 
@@ -437,8 +444,8 @@ class World:
         return found
 
     def _watch(self) -> None:
-        """Notice within a fraction of a second that a process has ended."""
-        countdown = Countdown(self.place)
+        """Notice within a fraction of a second that a process has ended; that a host is cut off, as soon as the launcher wants."""
+        countdown, pulse = Countdown(self.place), Pulse(self.client, self.hosts)
         looked = time.monotonic()
         while not self._watching.wait(WATCH_SECONDS):
             if time.monotonic() - looked > OWNER_SECONDS:
@@ -454,38 +461,49 @@ class World:
                     numbers = list(self._flights)
                 for number in numbers:
                     self._tell(number, "stop")
+            if self._calls is not None:
+                self._calls.look()
             up = running(self._engines) and running(self._cluster.controller)
-            if not up or len(self.client.ids) < self.size:
-                self._verdict()
+            # The time of a round, not of a clock: while this process is stopped, no answer can arrive.
+            limit: float | None = getattr(self._engines, "quiet_seconds", None)
+            cut_off = "" if limit is None else quiet_words(pulse.feel(WATCH_SECONDS), self.hosts, limit)
+            if not up or len(self.client.ids) < self.size or cut_off:
+                self._verdict(cut_off)
                 return
 
-    def _verdict(self) -> RankDied | None:
-        """The world has lost a process: find out what happened, end every task. None if it was closed."""
+    def _verdict(self, cut_off: str = "") -> RankDied | None:
+        """The world has lost a process or a host: find out what happened, end every task. None if it was closed."""
         with self._lock:
             if self._closed:
                 return None
             first = self._death is None
         if first:
-            death = RankDied(self._autopsy())
+            death = RankDied(self._autopsy(cut_off))
             with self._lock:
                 self._death = self._death or death
                 flights = list(self._flights.values())
             for flight in flights:
                 flight.fail(self._death)
+            if self._calls is not None:
+                self._calls.die(self._death)
         return self._death
 
-    def _autopsy(self) -> str:
-        """What has happened, in words; waits a little for those who know more."""
+    def _autopsy(self, cut_off: str) -> str:
+        """What has happened, in words; waits a little for those who know more, unless a host is `cut_off`."""
         controller = self._cluster.controller
         deadline = time.monotonic() + getattr(self._engines, "last_words_seconds", LAST_WORDS_SECONDS)
-        while not all_said(self._engines, controller, self._lost) and time.monotonic() < deadline:
+        while (
+            not cut_off
+            and not all_said(self._engines, controller, self._lost)
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.05)
         first = ""
         if self._lost:
             # MPI ends the others within some ms, and mpiexec names the first in its own list.
             rank = self._lost[0]
             first = f"rank {rank} (process {self.pids[rank]} on {self.hosts[rank]})"
-        return cause(self._engines, controller, f"{self.size} on {self.place}", first)
+        return cause(self._engines, controller, f"{self.size} on {self.place}", first, cut_off)
 
     def _notice(self, event: dict[str, Any]) -> None:
         """An engine has registered or unregistered; in ipyparallel's IO thread."""
@@ -605,7 +623,8 @@ def _idle() -> None:
 
 
 def _introduce(node_variable: str | None) -> dict[str, Any]:
-    """Runs on every rank when it is new; its host is what that variable says, if it is set."""
+    """Runs on every rank when all are up; its host is what that variable says, if it is set."""
+    unlink_segments()
     found = {**engine.install(), "versions": versions.installed()}
     found["host"] = os.environ.get(node_variable or "") or found["host"]
     return found
