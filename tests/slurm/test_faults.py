@@ -171,10 +171,12 @@ class TestASessionThatGoesOn:
         try:
             assert count(steady) == 100_000
             with pytest.raises(WorldError, match="so it was cancelled"):
-                md.connect(Slurm(partition="debug", nodes=4, time="5", wait=2), tell=told.append)
+                md.connect(Slurm(partition="debug", nodes=4, time="5", wait=6), tell=told.append)
         finally:
             slurm_says("scontrol", "update", f"NodeName={nodes}", "State=RESUME")
-        assert any("nodes that it needs are down, drained or reserved" in words for words in told)
+        assert any("nodes that it needs are in use, down, drained or reserved" in words for words in told), (
+            told
+        )
         assert count(steady) == 100_000
 
     def test_a_task_that_raises_on_one_rank_of_a_run(self, steady: md.Session) -> None:
