@@ -114,13 +114,19 @@ def _two_ranks(files: list[Path], names: list[str], repeat: int) -> list[str]:
     def on(session: md.Session, some: Any = events, pace: md.Pace | None = None) -> Callable[[], object]:
         return lambda: session.run(analysis.results(some), pace=pace).result()
 
-    with md.connect(md.Local(ranks=1)) as one, md.connect(md.Local(ranks=2)) as two:
-        for session in (one, two):
+    with (
+        md.connect(md.Local(ranks=1)) as one,
+        md.connect(md.Local(ranks=2)) as two,
+        md.connect(md.Local(ranks=1)) as pair,
+    ):
+        pair.add(md.Local(ranks=1), tell=lambda _: None)
+        for session in (one, two, pair):
             on(session)()
         best = smallest(
             repeat,
             one=on(one),
             two=on(two),
+            pair=on(pair),
             quiet=on(two, pace=QUIET),
             one_few=on(one, few),
             two_few=on(two, few),
@@ -132,6 +138,9 @@ def _two_ranks(files: list[Path], names: list[str], repeat: int) -> list[str]:
         rows.append(
             f"| the same with a third of the events ({best['one_few']:.1f} s on one) "
             f"| {best['one_few'] / best['two_few']:.2f} | |"
+        )
+        rows.append(
+            f"| two worlds of one rank / one world of two ranks, seconds | {best['pair'] / best['two']:.3f} | about 1 |"
         )
         rows.append(
             f"| share of the ranks' time that exchanges take, 4 a second | {exchanging(two, events):.2%} | under 2 % |"
