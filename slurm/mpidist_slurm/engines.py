@@ -73,6 +73,8 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         self.trouble = ""
         self._hopeless = 0
         self._has_run = self._requeued = False
+        self._starting = False
+        self._unheard = ""
         self._watcher: asyncio.Task[None] | None = None
         self._submitted = time.monotonic()
 
@@ -162,6 +164,9 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
     async def _note(self, job: Job) -> None:
         """What the last look has found. A job that waits again is cancelled: its ranks would be others."""
         self._has_run = self._has_run or job.state == "RUNNING"
+        if self._starting and job.state == "RUNNING":
+            self._unheard = reasons.of_pmi(output(self))
+            self._starting = False  # until `waiting` is asked again
         self._hopeless = self._hopeless + 1 if job.hopeless else 0
         if job.waits and self._has_run:
             self._requeued = True
@@ -172,7 +177,13 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
     def waiting(self) -> str | None:
         """Why the ranks cannot be up yet, in words; None when they should be coming. Raises WorldError when it is too long."""
         job = self.job
+        self._starting = True
         waited = time.monotonic() - self._submitted
+        if self._unheard:
+            raise WorldError(
+                f"Slurm does not understand the MPI library of the ranks, which would wait for ever: {self._unheard}. "
+                'Hint: Slurm(launcher="mpiexec"): the library then talks to its own mpiexec.'
+            )
         if self.trouble:
             return f"job {self.job_id}: {self.trouble}"
         if job is not None and not job.waits:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["NEVER", "Meaning", "ended", "of_memory", "pending"]
+__all__ = ["NEVER", "Meaning", "ended", "of_memory", "of_pmi", "pending"]
 
 
 class Meaning(NamedTuple):
@@ -101,6 +101,11 @@ NEVER = frozenset(
 """Reasons with which a job waits for ever."""
 MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom[-_ ]kill|out of memory", re.IGNORECASE)
 """What Slurm writes into the output of a job that it ends because of its memory."""
+PMI = re.compile(r"mpi/pmi2: (value not properly terminated|request not begin with|invalid client request).*")
+"""What Slurm writes when it cannot read a line of the MPI library. Its reader of PMI-1 takes 1024 characters; MPICH 5.0, which speaks
+PMI-1 under pmi2 too, sends the address of a rank with memory that was never written, as text of which only zeros are shortened. So
+the length of its lines depends on what was in memory before. The ranks then wait in MPI_Init for ever.
+"""
 
 
 def pending(reason: str) -> Meaning:
@@ -121,3 +126,9 @@ def ended(state: str) -> Meaning:
 def of_memory(output: str) -> bool:
     """Whether the output of a job that has failed tells of too much memory."""
     return MEMORY.search(output) is not None
+
+
+def of_pmi(output: str) -> str:
+    """The line of the output that says that Slurm does not understand the MPI library; "" for none."""
+    found = PMI.search(output)
+    return found[0] if found else ""

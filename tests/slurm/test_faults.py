@@ -287,6 +287,14 @@ def test_a_job_is_not_started_again(session: md.Session, files: Path) -> None:
 # ---------------------------------------------------------------------- the ranks
 
 
+def test_ranks_whose_mpi_slurm_does_not_understand(strict: Path, state: Path) -> None:
+    """Slurm's own words, said by the script: whether MPICH's lines are too long depends on what is in memory."""
+    said = "slurmstepd-n1: error: mpi/pmi2: value not properly terminated in client request"
+    with pytest.raises(WorldError, match=r"value not properly terminated.*mpiexec"):
+        md.connect(Slurm(prologue=f"echo '{said}' >&2; sleep 60"))
+    assert list(state.iterdir()) == []
+
+
 def test_a_killed_rank_of_mpiexec(strict: Path, state: Path, files: Path) -> None:
     with md.connect(Slurm(nodes=2, ranks_per_node=2, launcher="mpiexec")) as session:
         error = dies(session, files, lambda _: os.kill(session.world.pids[1], signal.SIGKILL))
