@@ -117,7 +117,7 @@ def test_a_node_that_is_cut_off_while_nothing_runs(apart: Path, monkeypatch: pyt
 
 
 def test_a_node_that_is_cut_off_during_a_run(apart: Path, state: Path, files: Path) -> None:
-    """The last test on this cluster: the cable stays out, and the session is closed all the same."""
+    """The last test on this cluster: the cable is still out when the session is closed."""
     with md.connect(TWO) as session:
         error = dies(session, files, lambda _: link(apart, 2, "down"), CUT_OFF_NOTICED)
         assert "n2 (ranks 2, 3) has not answered for 1" in error
@@ -127,6 +127,7 @@ def test_a_node_that_is_cut_off_during_a_run(apart: Path, state: Path, files: Pa
     assert time.monotonic() - began < 15
     assert job_state(job) == "COMPLETING"  # Slurm waits for the node; the job is cancelled
     assert list(state.iterdir()) == []
+    link(apart, 2, "up")
 
 
 # ---------------------------------------------------------------------- no faults
