@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from ipyparallel import Cluster
 from ipyparallel.cluster.launcher import EngineLauncher
+from traitlets import Any as AnyTrait
 from traitlets import Dict, Float, Unicode
 from traitlets.config import Config
 
 from mpidist.errors import WorldError
 from mpidist.world.autopsy import output
 from mpidist.world.engines import Controller
-from mpidist.world.launcher import CONTROLLER_ARGS, STOP_SECONDS, rank_environment, ranks_of
+from mpidist.world.launcher import CONTROLLER_ARGS, STOP_SECONDS, Otherwise, rank_environment, ranks_of
 
 from . import reasons
 from .commands import SlurmRefused, SlurmUnavailable, call, without_options
+from .flavour import MPIEXEC
 from .job import Job, cancel, look, number
 from .place import Place
 
@@ -62,6 +64,8 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
     configuration = Unicode().tag(to_dict=True)
     """The SLURM_CONF with which it was submitted: another session of this kernel may be on another cluster."""
     more_environment = Dict().tag(config=True)
+    otherwise = AnyTrait().tag(config=True)
+    """What to ask for if Slurm does not understand the MPI library: the same ranks, started by its mpiexec. None for nothing."""
     starter = Unicode().tag(config=True, to_dict=True)
     node_variable = "SLURMD_NODENAME"
     last_words_seconds = 4.0
@@ -180,9 +184,11 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         self._starting = True
         waited = time.monotonic() - self._submitted
         if self._unheard:
+            what = f"Slurm does not understand the MPI library of the ranks, which would wait for ever: {self._unheard}"
+            if self.otherwise is not None:
+                raise Otherwise(what, self.otherwise)
             raise WorldError(
-                f"Slurm does not understand the MPI library of the ranks, which would wait for ever: {self._unheard}. "
-                'Hint: Slurm(launcher="mpiexec"): the library then talks to its own mpiexec.'
+                f'{what}. Hint: Slurm(launcher="mpiexec"): the library then talks to its own mpiexec.'
             )
         if self.trouble:
             return f"job {self.job_id}: {self.trouble}"
@@ -294,6 +300,8 @@ def cluster(slurm: Slurm, name: str, folder: Path, log: logging.Logger) -> Any:
     config.SlurmEngines.script = str(slurm)
     config.SlurmEngines.starter = slurm.starter
     config.SlurmEngines.patience = slurm.wait
+    if slurm.launcher == "auto" and not slurm.starter.endswith(MPIEXEC):
+        config.SlurmEngines.otherwise = replace(slurm, launcher=MPIEXEC)
     config.SlurmEngines.lease = slurm.lease
     environment = {**rank_environment(folder), "MPIDIST_END_AT_ONCE": "1"}
     if slurm.container or slurm.python:

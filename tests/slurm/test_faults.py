@@ -292,8 +292,15 @@ def test_ranks_whose_mpi_slurm_does_not_understand(strict: Path, state: Path) ->
     """Slurm's own words, said by the script: whether MPICH's lines are too long depends on what is in memory."""
     said = "slurmstepd-n1: error: mpi/pmi2: value not properly terminated in client request"
     with pytest.raises(WorldError, match=r"value not properly terminated.*mpiexec"):
-        md.connect(Slurm(prologue=f"echo '{said}' >&2; sleep 60"))
+        md.connect(Slurm(prologue=f"echo '{said}' >&2; sleep 60", launcher="pmi2"))
     assert list(state.iterdir()) == []
+    told: list[str] = []
+    only_srun = f"grep -q 'exec srun' $0 && {{ echo '{said}' >&2; sleep 60; }} || true"
+    with md.connect(Slurm(nodes=2, prologue=only_srun), tell=told.append) as session:
+        assert session.size == 2
+        assert said.partition(": ")[2].partition(": ")[2] in session.world.notes[0]
+        assert session.world.notes[1] == "ranks are started by mpiexec, as asked"
+    assert any(words.endswith("client request; trying it otherwise") for words in told)
 
 
 def test_a_killed_rank_of_mpiexec(strict: Path, state: Path, files: Path) -> None:

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
-__all__ = ["CONTROLLER_ARGS", "STOP_SECONDS", "Launcher", "Local", "rank_environment", "ranks_of"]
+__all__ = [
+    "CONTROLLER_ARGS",
+    "STOP_SECONDS",
+    "Launcher",
+    "Local",
+    "Otherwise",
+    "rank_environment",
+    "ranks_of",
+]
 
 CONTROLLER_ARGS = (
     # An engine is registered after two heart beats; ipyparallel's period of 3 s would mean 6 s. An engine may
@@ -41,6 +49,14 @@ MOST_RANKS_PER_PROCESSOR = 16
 """Each rank takes about 100 MB and a connection; mpiexec would go on starting them until the memory is used up."""
 STOP_SECONDS = 2
 """A rank that is busy does not end on TERM; it is killed after this time."""
+
+
+class Otherwise(WorldError):
+    """Ranks did not come up, but may if they are started in another way, by `launcher`; raised by ``waiting()``."""
+
+    def __init__(self, message: str, launcher: Launcher) -> None:
+        super().__init__(message)
+        self.launcher = launcher
 
 
 class Launcher(Protocol):

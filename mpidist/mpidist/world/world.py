@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
 import sys
 import threading
 import time
-import warnings
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,16 +20,13 @@ import cloudpickle
 from mpidist.errors import RankDied, WorldError
 from mpidist.spmd import engine
 from mpidist.spmd.survey import survey
-from mpidist.world import versions
-from mpidist.world.autopsy import all_said, cause, ending, output, running
-from mpidist.world.coroutines import Loop
+from mpidist.world.assembly import Assembly
+from mpidist.world.autopsy import all_said, cause, running
 from mpidist.world.countdown import Countdown
 from mpidist.world.flight import Flight
-from mpidist.world.launcher import STOP_SECONDS, ranks_of
-from mpidist.world.processes import ProcessId, end
+from mpidist.world.launcher import STOP_SECONDS, Otherwise
 from mpidist.world.pulse import Pulse, quiet_words
 from mpidist.world.registry import Record, start_keeper
-from mpidist.world.segments import unlink_segments
 
 if TYPE_CHECKING:
     import subprocess
@@ -56,13 +50,13 @@ OWNER_SECONDS = 1.0
 class World:
     """Ranks that are up, verified and ready for tasks. Made by `World.start` or `World.attach`.
 
-    `size`: number of ranks; `hosts`, `pids`: of each rank; `client`: the `ipyparallel.Client`; `mpi`: the MPI
+    `size`: number of ranks; `hosts`, `pids`: of each rank; `mpi`: the MPI
     library in one line; `notes`: what the user should know about this choice of ranks; `survey`: how fast they reach each other (None
     for a world that was attached).
     """
 
-    def __init__(self, record: Record, cluster: Any, loop: Loop) -> None:
-        self._record, self._cluster, self._loop = record, cluster, loop
+    def __init__(self, assembly: Assembly) -> None:
+        self._assembly = assembly
         self._owner = os.getpid()
         self._lock = threading.RLock()
         self._flights: dict[int, Flight] = {}
@@ -76,8 +70,7 @@ class World:
         self._calls: Calls | None = None
         self._watching = threading.Event()
         self._keeper: subprocess.Popen[bytes] | None = None
-        self.client: Any = None
-        self.size = record.size
+        self.size = assembly.record.size
         self.hosts: tuple[str, ...] = ()
         self.pids: tuple[int, ...] = ()
         self.mpi = ""
@@ -105,17 +98,20 @@ class World:
         one MPI world, or when they run other versions than the kernel (a RuntimeWarning if that does not matter).
         """
         launcher.check()
-        record = Record.begin(launcher.size, launcher.describe(), session)
-        record.make()
-        try:
-            cluster = launcher.cluster(record.name, record.folder, _quiet_log(record.name))
-        except BaseException:
-            record.remove()
-            raise
-        world = cls(record, cluster, Loop(record.name))
+        world = cls(Assembly.new(launcher, session))
         world.notes = launcher.notes
         try:
-            world._launch(launcher.timeout, tell or (lambda _: None), given_up or threading.Event())
+            world._assembly.launch(launcher.timeout)
+            world._assembly.connect(launcher.timeout, tell, given_up)
+            world._begin(launcher.timeout)
+            world._survey(launcher.timeout)
+        except Otherwise as problem:
+            world.close()
+            if tell is not None:
+                tell(f"{problem}; trying it otherwise")
+            again = cls.start(problem.launcher, session=session, tell=tell, given_up=given_up)
+            again.notes = (str(problem), *again.notes)
+            return again
         except BaseException:
             world.close()
             raise
@@ -125,28 +121,18 @@ class World:
     def attach(cls, record: Record) -> World:
         """Connect to ranks that this process has claimed (see `SessionInfo.claim`); they keep their variables.
 
-        Tasks that run there are held, as by a pause, unless they do not hear it: then they are told to leave. Raises WorldError, and
-        ends the ranks, if they cannot be reached; if they are only busy, they are left alone.
+        Detached runs that are at work there are paused, others are told to leave. Raises WorldError, and ends the ranks, if they
+        cannot be reached; if they are only busy, they are left alone.
         """
-        loop = Loop(record.name)
+        world = cls(Assembly.found(record))
         try:
-            cluster = loop.run(_saved(record), 10)
-        except Exception as error:
-            loop.stop()
-            record.end()
-            record.remove()
-            raise WorldError(
-                f"the {record.size} ranks on {record.place} could not be reached and were ended: {error}"
-            ) from error
-        world = cls(record, cluster, loop)
-        try:
-            world._connect(ATTACH_SECONDS)
+            world._assembly.connect(ATTACH_SECONDS)
         except BaseException:
             world.close()
             raise
         try:
             world._hold()
-            world._verify(ATTACH_SECONDS)
+            world._begin(ATTACH_SECONDS)
         except BaseException:
             world.disconnect()
             raise
@@ -168,105 +154,11 @@ class World:
                 f"the ranks on {self.place} are busy and do not answer. Hint: try again when what runs there has ended."
             )
 
-    def _launch(self, timeout: float, tell: Callable[[str], None], given_up: threading.Event) -> None:
-        deadline = time.monotonic() + timeout
-        try:
-            self._loop.run(self._cluster.start_controller(), timeout)
-            self._save()
-            self._loop.run(self._cluster.start_engines(), deadline - time.monotonic())
-            self._save()
-        except WorldError:
-            raise
-        except (FutureTimeout, TimeoutError) as error:
-            raise self._not_up(
-                f"the controller is not up after {timeout:g} s", self._cluster.controller
-            ) from error
-        except (OSError, RuntimeError) as error:
-            raise self._not_up(
-                f"controller or mpiexec could not be started: {error}", self._cluster.controller
-            ) from error
-        self._connect(timeout, tell, given_up)
-        self._verify(timeout)
-        self._survey(timeout)
-
-    def _connect(
-        self,
-        timeout: float,
-        tell: Callable[[str], None] | None = None,
-        given_up: threading.Event | None = None,
-    ) -> None:
-        """Connect the client and wait until every rank is registered, `timeout` s from when nothing else is waited for."""
-        deadline = time.monotonic() + timeout
-        waiting = getattr(self._engines, "waiting", lambda: None)
-        # Where ranks may have to wait, their beginning is news too.
-        words: str | None = "" if hasattr(self._engines, "waiting") else None
-        try:
-            self.client = self._loop.run(
-                self._cluster.connect_client(ipython_dir=str(self._record.folder)),
-                deadline - time.monotonic(),
-            )
-        except (FutureTimeout, TimeoutError, OSError, RuntimeError) as error:
-            raise self._not_up("the controller does not answer", self._cluster.controller) from error
-        while len(self.client.ids) < self.size:
-            if given_up is not None and given_up.is_set():
-                raise WorldError(f"{ranks_of(self.size)} on {self.place}: the request was cancelled")
-            before, words = words, waiting()
-            if words is not None:
-                deadline = time.monotonic() + timeout
-            told_now = words or f"the ranks are starting on {self.place}"
-            if tell is not None and words != before:
-                tell(told_now)
-            if not running(self._engines):
-                raise self._not_up(
-                    f"the ranks have ended before all {self.size} were registered ({ending(self._engines)})",
-                    self._engines,
-                )
-            if time.monotonic() > deadline:
-                raise self._not_up(
-                    f"only {len(self.client.ids)} of {self.size} ranks are up in time", self._engines
-                )
-            time.sleep(0.02)
-
-    def _verify(self, timeout: float) -> None:
-        """Every rank once, in one MPI world, with our versions; then watch them."""
-        try:
-            variable = getattr(self._engines, "node_variable", None)
-            found = self.client[:].apply_async(_introduce, variable).get(timeout)
-        except Exception as error:
-            text = getattr(error, "evalue", None) or str(error)
-            raise self._not_up(f"the ranks do not answer: {text}", self._engines) from error
-        by_id = list(zip(self.client.ids, found, strict=True))
-        wrong = [
-            f"engine {number} is rank {each['rank']} of {each['size']}"
-            for number, each in by_id
-            if (each["rank"], each["size"]) != (number, self.size)
-        ]
-        if wrong or len(by_id) != self.size:
-            command = getattr(self._engines, "starter", "mpiexec")
-            raise WorldError(
-                f"{ranks_of(self.size)} were asked for, but they are not one MPI world: {'; '.join(wrong[:8])}. "
-                f"{command} does not belong to the MPI library that mpi4py uses ({found[0]['mpi']}). "
-                'Hint: start them as that library wants it, or pip install "mpidist[embedded]" in a new environment.'
-            )
-        misplaced = getattr(self._engines, "misplaced", None)
-        if misplaced is not None and (words := misplaced([each["host"] for each in found])):
-            raise WorldError(f"{ranks_of(self.size)} are not where they should be: {words}")
-        difference = versions.compare(versions.installed(), [each["versions"] for each in found])
-        if difference.matter:
-            raise WorldError(
-                f"kernel and ranks run different versions of {', '.join(difference.matter)}:\n{difference.table}\n"
-                "Hint: start both from the same Python environment."
-            )
-        if difference.table:
-            warnings.warn(
-                f"kernel and ranks run different versions:\n{difference.table}", RuntimeWarning, stacklevel=4
-            )
-        self.hosts = tuple(each["host"] for each in found)
-        self.pids = tuple(each["pid"] for each in found)
-        self.mpi = found[0]["mpi"]
-        self._number = max(each["number"] for each in found)
-        self._save()
-        lease: float | None = getattr(self._engines, "lease", None)
+    def _begin(self, timeout: float) -> None:
+        """Verify the ranks; from then on they are watched."""
+        ranks = self._assembly.verify(timeout)
+        self.hosts, self.pids, self.mpi, self._number = ranks.hosts, ranks.pids, ranks.mpi, ranks.number
+        lease: float | None = self._assembly.trait("lease")
         self._keeper = None if lease is None else start_keeper(self._record, lease)
         from mpidist.world.calls import Calls  # imports ipyparallel
 
@@ -285,14 +177,27 @@ class World:
 
         self.submit("survey", cloudpickle.dumps(survey), lambda *_: None, end)
         if not ended.wait(timeout):
-            raise self._not_up("a sum over all ranks has not come to an end", self._engines)
+            raise self._assembly.not_up("a sum over all ranks has not come to an end", self._engines)
         (outcome,) = outcomes
         if isinstance(outcome, BaseException):
             raise outcome
-        found = cast("Survey", outcome[0])
-        self.survey = replace(found, hosts=self.hosts)
+        self.survey = replace(cast("Survey", outcome[0]), hosts=self.hosts)
 
     # ------------------------------------------------------------------ use
+
+    @property
+    def client(self) -> Any:
+        """The `ipyparallel.Client`."""
+        return self._assembly.client
+
+    @property
+    def _record(self) -> Record:
+        return self._assembly.record
+
+    @property
+    def _engines(self) -> Any:
+        """The launcher of the ranks; None before they are started."""
+        return self._assembly.engines
 
     @property
     def name(self) -> str:
@@ -307,7 +212,7 @@ class World:
     @property
     def job(self) -> str:
         """What the batch system calls it, such as "job 4711"; "" without one."""
-        return str(getattr(self._engines, "label", ""))
+        return self._record.label
 
     @property
     def alive(self) -> bool:
@@ -440,7 +345,7 @@ class World:
     @property
     def ends(self) -> float | None:
         """When the ranks will be ended at the latest, in seconds since the epoch; None if nobody knows."""
-        found: float | None = getattr(self._engines, "ends", None)
+        found: float | None = self._assembly.trait("ends")
         return found
 
     def _watch(self) -> None:
@@ -463,9 +368,9 @@ class World:
                     self._tell(number, "stop")
             if self._calls is not None:
                 self._calls.look()
-            up = running(self._engines) and running(self._cluster.controller)
+            up = running(self._engines) and running(self._assembly.controller)
             # The time of a round, not of a clock: while this process is stopped, no answer can arrive.
-            limit: float | None = getattr(self._engines, "quiet_seconds", None)
+            limit: float | None = self._assembly.trait("quiet_seconds")
             cut_off = "" if limit is None else quiet_words(pulse.feel(WATCH_SECONDS), self.hosts, limit)
             if not up or len(self.client.ids) < self.size or cut_off:
                 self._verdict(cut_off)
@@ -490,8 +395,8 @@ class World:
 
     def _autopsy(self, cut_off: str) -> str:
         """What has happened, in words; waits a little for those who know more, unless a host is `cut_off`."""
-        controller = self._cluster.controller
-        deadline = time.monotonic() + getattr(self._engines, "last_words_seconds", LAST_WORDS_SECONDS)
+        controller = self._assembly.controller
+        deadline = time.monotonic() + self._assembly.trait("last_words_seconds", LAST_WORDS_SECONDS)
         while (
             not cut_off
             and not all_said(self._engines, controller, self._lost)
@@ -525,15 +430,10 @@ class World:
         self._watching.set()
         for flight in flights:
             flight.fail(WorldError("the session was closed while the run was going on"))
-        if not self._record.file.exists() and not self._loop.running:
+        if not self._record.file.exists() and not self._assembly.loop.running:
             return
-        if self.client is not None:
-            self.client.close(linger=0)
-        if self._loop.running:
-            # A rank that computes does not react to TERM: no need to wait for it.
-            grace = 0 if flights or self._death is not None else STOP_SECONDS
-            self._stop(grace)
-            self._loop.stop()
+        # A rank that computes does not react to TERM: no need to wait for it.
+        self._assembly.end(0 if flights or self._death is not None else STOP_SECONDS)
         if self._keeper is not None:
             self._keeper.kill()
             self._keeper.wait()
@@ -551,13 +451,10 @@ class World:
         self._watching.set()
         for flight in flights:
             flight.fail(WorldError(words or "the kernel has let go of these ranks"))
-        if self.client is not None:
-            self.client.close(linger=0)
-        self._loop.stop()
+        self._assembly.disconnect()
         if self._keeper is not None:
-            _keepers.append(
-                self._keeper
-            )  # it goes on, and must not be collected as a child that was forgotten
+            # It goes on, and must not be collected as a child that was forgotten.
+            _keepers.append(self._keeper)
         atexit.unregister(self._exit)
 
     def _exit(self) -> None:
@@ -567,74 +464,9 @@ class World:
         else:
             self.close()
 
-    def _stop(self, grace: int) -> None:
-        """Engines before the controller: their nannies would wait for it. Then whatever is left."""
-        for stop in (self._cluster.stop_engines, self._cluster.stop_controller):
-            # A launcher that fails has left processes, which are ended below.
-            with contextlib.suppress(Exception):
-                for launcher in self._cluster.engines.values():
-                    launcher.stop_seconds_until_kill = grace
-                self._loop.run(stop(), 15)
-        end(self._record.name, grace=0)
-
-    # ------------------------------------------------------------------ processes
-
-    @property
-    def _engines(self) -> Any:
-        """The launcher of the ranks; None before they are started."""
-        return next(iter(self._cluster.engines.values()), None)
-
-    def _save(self) -> None:
-        """Keep the record of this world true."""
-
-        def process(launcher: Any) -> ProcessId | None:
-            pid = getattr(launcher, "pid", -1)
-            return ProcessId.of(pid) if pid > 0 else None
-
-        self._record = replace(
-            self._record,
-            cluster_file=str(self._cluster.cluster_file),
-            controller=process(self._cluster.controller),
-            mpiexec=process(self._engines),
-            engines=self.pids,
-            cancel=tuple(getattr(self._engines, "cancel_command", ())),
-            label=self.job,
-        )
-        self._record.write()
-
-    def _not_up(self, what: str, launcher: Any) -> WorldError:
-        said = output(launcher)
-        text = f"no {ranks_of(self.size)} on {self.place}: {what}.{getattr(launcher, 'advice', '')}"
-        return WorldError(f"{text}\nLast lines of the output:\n{said}" if said else text)
-
-
-async def _saved(record: Record) -> Any:
-    """The cluster of `record`; in the loop that will watch its processes."""
-    from mpidist.world.engines import saved_cluster
-
-    return saved_cluster(record.cluster_file, _quiet_log(record.name))
-
 
 _keepers: list[Any] = []
 
 
 def _idle() -> None:
     """Runs on every rank: it is free."""
-
-
-def _introduce(node_variable: str | None) -> dict[str, Any]:
-    """Runs on every rank when all are up; its host is what that variable says, if it is set."""
-    unlink_segments()
-    found = {**engine.install(), "versions": versions.installed()}
-    found["host"] = os.environ.get(node_variable or "") or found["host"]
-    return found
-
-
-def _quiet_log(name: str) -> logging.Logger:
-    """A logger for ipyparallel that prints nothing: errors are reported by exceptions."""
-    quiet = logging.getLogger(f"mpidist.world.{name}")
-    quiet.propagate = False
-    quiet.setLevel(logging.ERROR)
-    if not quiet.handlers:
-        quiet.addHandler(logging.NullHandler())
-    return quiet
