@@ -295,7 +295,7 @@ def test_ranks_whose_mpi_slurm_does_not_understand(strict: Path, state: Path) ->
         md.connect(Slurm(prologue=f"echo '{said}' >&2; sleep 60", launcher="pmi2"))
     assert list(state.iterdir()) == []
     told: list[str] = []
-    only_srun = f"grep -q 'exec srun' $0 && {{ echo '{said}' >&2; sleep 60; }} || true"
+    only_srun = f"grep -q '^exec srun' $0 && {{ echo '{said}' >&2; sleep 60; }} || true"
     with md.connect(Slurm(nodes=2, prologue=only_srun), tell=told.append) as session:
         assert session.size == 2
         assert said.partition(": ")[2].partition(": ")[2] in session.world.notes[0]
