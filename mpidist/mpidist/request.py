@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from .world import Launcher
 
 __all__ = ["Request"]
+
+logger = logging.getLogger("mpidist")
 
 T = TypeVar("T")
 State = Literal["waiting", "ready", "failed", "cancelled"]
@@ -76,20 +79,23 @@ class Request(Generic[T]):
             self._outcome.append(self._arrived(world))
         except BaseException as error:  # noqa: BLE001 (raised where it is waited for)
             self.error = error
-            self.state = "cancelled" if self._given_up.is_set() else "failed"
-            self._end(str(error))
+            self._end("cancelled" if self._given_up.is_set() else "failed", str(error))
         else:
-            self.state = "ready"
-            self._end(f"{ranks_of(world.size)} on {world.place}: up")
+            self._end("ready", f"{ranks_of(world.size)} on {world.place}: up")
 
-    def _end(self, words: str) -> None:
+    def _end(self, state: State, words: str) -> None:
+        self.words, self.state = words, state
         self._ended.set()
         self._tell(words)
 
     def _tell(self, words: str) -> None:
         self.words = words
         for callback in tuple(self._observers):
-            callback()
+            try:
+                callback()
+            except Exception:
+                logger.exception("an observer of a request for ranks raised; it is not called again")
+                self._observers.remove(callback)
 
     def __repr__(self) -> str:
         return f"<Request, {self.state}: {self.words}>"

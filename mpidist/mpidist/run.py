@@ -7,7 +7,6 @@ run's `Stream`.
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import logging
 import time
 import uuid
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .checkpoint import save
 from .crew import Crew
+from .display import Shown
 from .errors import DatasetError, RunFailed
 from .kept import Kept
 from .parts import Parts
@@ -43,12 +43,14 @@ MOST_SAVED = 20
 logger = logging.getLogger("mpidist")
 
 
-class Run:
+class Run(Shown):
     """A plan at work; made by `Session.run`.
 
     It goes on in the background: look at `snapshot` or `progress`, `wait` for it, `stop` or `pause` it. Displayed in a
     notebook it is a live view. All methods may be called from any thread.
     """
+
+    _shown_as = "run"
 
     def __init__(
         self, plan: Plan, *worlds: WorldPort, pace: Pace | None = None, kept: Path | None = None
@@ -81,7 +83,6 @@ class Run:
         self.stream: Stream[Snapshot] = Stream(f"mpidist-stream-{number}")
         self._work = Work(number, parts, crew, kept, self._publish, self._rested)
         self._sequence = 0
-        self._view: Any = None
 
     # --------------------------------------------------------------------- looking
 
@@ -295,18 +296,3 @@ class Run:
         if self.failures:
             text += f", {len(self.failures)} failed"
         return f"{text}; {names}>"
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        """In a notebook: the installed view of runs (mpidist_widgets), kept live; as text everywhere else."""
-        text = {"text/plain": repr(self)}
-        if self._view is None:
-            for entry in importlib.metadata.entry_points(group="mpidist.views", name="run"):
-                try:
-                    self._view = entry.load()(self)
-                except ImportError:
-                    return text
-        if self._view is None:
-            return text
-        bundle = self._view._repr_mimebundle_(include=include, exclude=exclude)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        return {**data, **text}

@@ -6,12 +6,12 @@ the kernel ends in an orderly way, and what a killed kernel leaves is found by t
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Self
 
+from .display import Shown
 from .errors import WorldError, near_names
 from .plan import make_plan
 from .request import Request
@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["Session", "attach", "compute", "connect", "request"]
 
 
-class Session:
+class Session(Shown):
     """Ranks that wait for work, in one MPI world or several; made by `connect`.
 
     Each world (`worlds`, in the order in which they came) is one MPI job of one launcher. A run works on all of them. `id` names
     the session; `requests` are worlds that have been asked for and are not up yet.
     """
+
+    _shown_as = "session"
 
     def __init__(self, *worlds: World, id: str = "") -> None:
         self.id = id or new_id()
@@ -44,7 +46,6 @@ class Session:
         self.requests: list[Request[World]] = []
         self._worlds: list[World] = list(worlds)
         self._lock = threading.RLock()
-        self._view: Any = None
 
     @property
     def worlds(self) -> tuple[World, ...]:
@@ -213,21 +214,6 @@ class Session:
         lines += [f"  {number}: {world.words}" for number, world in enumerate(self._worlds)]
         return "\n".join(lines) + ">"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
-        """In a notebook: the installed view of sessions (mpidist_widgets), kept live; as text everywhere else."""
-        text = {"text/plain": repr(self)}
-        if self._view is None:
-            for entry in importlib.metadata.entry_points(group="mpidist.views", name="session"):
-                try:
-                    self._view = entry.load()(self)
-                except ImportError:
-                    return text
-        if self._view is None:
-            return text
-        bundle = self._view._repr_mimebundle_(include=include, exclude=exclude)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        return {**data, **text}
-
 
 def connect(launcher: Launcher | None = None, *, tell: Callable[[str], None] | None = None) -> Session:
     """Start MPI ranks and check that they are one world with this kernel's software; about 4 s for `Local`.
@@ -246,6 +232,7 @@ def connect(launcher: Launcher | None = None, *, tell: Callable[[str], None] | N
 
 def request(launcher: Launcher | None = None) -> Request[Session]:
     """Like `connect`, but in the background: returns at once. `request.wait()` gives the session, `request.cancel()` takes it back."""
+    _warn_of_orphans()
     session = Session()
 
     def arrived(world: World) -> Session:
