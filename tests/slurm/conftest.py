@@ -48,3 +48,8 @@ def slurm() -> Iterator[Path]:
     """Four nodes, partitions debug (5 min) and regular (60 min)."""
     with running(4) as folder:
         yield folder
+
+
+def left(state: Path) -> list[str]:
+    """What is in the state folder, but for the outputs that are kept."""
+    return [each.name for each in state.iterdir() if each.name != "logs"]

@@ -18,7 +18,7 @@ from mpidist_slurm import probe
 from mpidist_slurm.doctor import file_system
 from mpidist_slurm.visit import NO_FOLDER, NO_PROBE, NO_PYTHON, StillWaits, Visit, script, visit
 
-from .conftest import running
+from .conftest import left, running
 
 MPIDIST = Path(sys.executable).with_name("mpidist")
 
@@ -67,7 +67,7 @@ def test_a_good_cluster(slurm: Path, state: Path) -> None:
     assert " processes, " in said["limits here"]
     assert said["job of one node"].startswith("ok n1 after ")
     assert "and reaches this machine" in said["job of one node"]
-    assert list(state.iterdir()) == []
+    assert left(state) == []
 
 
 @pytest.mark.slurm

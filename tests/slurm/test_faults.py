@@ -24,7 +24,7 @@ from mpidist.spmd.comm import wait
 from mpidist.world import calls
 from mpidist_slurm import Slurm, engines
 
-from .conftest import CLUSTER, running
+from .conftest import CLUSTER, left, running
 from .test_slurm import DIMUON, dies, files, nothing_left, queue, slurm_says, wait_for
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_a_node_that_is_cut_off_during_a_run(apart: Path, state: Path, files: Pa
         began = time.monotonic()
     assert time.monotonic() - began < 15
     assert job_state(job) == "COMPLETING"  # Slurm waits for the node; the job is cancelled
-    assert list(state.iterdir()) == []
+    assert left(state) == []
     link(apart, 2, "up")
 
 
@@ -236,7 +236,7 @@ def test_jobs_that_can_never_start_are_not_waited_for(strict: Path, state: Path)
             md.connect(wrong)
         assert time.monotonic() - began < 10
         assert queue() == []
-    assert list(state.iterdir()) == []
+    assert left(state) == []
 
 
 def test_a_job_with_a_higher_priority_takes_the_nodes(session: md.Session, files: Path) -> None:
@@ -293,7 +293,7 @@ def test_ranks_whose_mpi_slurm_does_not_understand(strict: Path, state: Path) ->
     said = "slurmstepd-n1: error: mpi/pmi2: value not properly terminated in client request"
     with pytest.raises(WorldError, match=r"value not properly terminated.*mpiexec"):
         md.connect(Slurm(prologue=f"echo '{said}' >&2; sleep 60", launcher="pmi2"))
-    assert list(state.iterdir()) == []
+    assert left(state) == []
     told: list[str] = []
     only_srun = f"grep -q '^exec srun' $0 && {{ echo '{said}' >&2; sleep 60; }} || true"
     with md.connect(Slurm(nodes=2, prologue=only_srun), tell=told.append) as session:

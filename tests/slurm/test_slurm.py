@@ -21,7 +21,7 @@ from mpidist.world.processes import marked
 from mpidist_slurm import Slurm, estimate, partitions
 from mpidist_slurm.engines import address
 
-from .conftest import running
+from .conftest import left, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,7 +134,7 @@ def test_what_slurm_refuses_is_said_in_its_own_words(state: Path) -> None:
     with pytest.raises(WorldError, match=r"Slurm has no partition 'debgu' here. Hint: did you mean debug\?"):
         md.connect(Slurm(partition="debgu"))
     assert queue() == []
-    assert list(state.iterdir()) == []
+    assert left(state) == []
 
 
 def test_partitions_and_expected_starts(full: str) -> None:
@@ -164,7 +164,7 @@ def test_a_job_that_waits_says_why_and_is_cancelled_in_time(full: str, state: Pa
         md.connect(Slurm(partition="debug", time="1", wait=4), tell=told.append)
     assert any("is pending: it waits for nodes to become free (Resources)" in words for words in told)
     assert queue() == [full]
-    assert list(state.iterdir()) == []
+    assert left(state) == []
 
 
 def test_interrupting_the_wait_cancels_the_job(full: str, state: Path) -> None:
@@ -179,7 +179,7 @@ def test_interrupting_the_wait_cancels_the_job(full: str, state: Path) -> None:
     assert "job " in out
     assert "KeyboardInterrupt" in err
     assert queue() == [full]
-    assert list(state.iterdir()) == []
+    assert left(state) == []
 
 
 @pytest.fixture
@@ -218,6 +218,9 @@ def test_a_killed_rank(session: md.Session, files: Path) -> None:
     error = dies(session, files, lambda _: os.kill(session.world.pids[1], signal.SIGKILL), 8.0)
     assert "it failed (FAILED, exit code" in error
     assert "task 1: Killed" in error
+    kept = Path(error.partition("(all of it: ")[2].partition(")")[0])
+    assert kept.name == f"{session.world.job.replace(' ', '-')}.log"
+    assert "task 1: Killed" in kept.read_text()
 
 
 def test_runs_are_stopped_before_the_time_is_over(
@@ -341,7 +344,7 @@ def test_a_lease_ends_the_job_of_a_killed_kernel(state: Path) -> None:
     (info,) = md.sessions()
     waited = wait_for(lambda: not queue(), 30)
     assert waited > 2
-    wait_for(lambda: list(state.iterdir()) == [], 10)
+    wait_for(lambda: left(state) == [], 10)
     assert marked(info.records[0].name) == []
 
 
@@ -365,7 +368,7 @@ def test_a_script_that_fails_is_quoted(state: Path) -> None:
         with pytest.raises(WorldError, match="it failed"):
             md.connect(wrong)
     assert queue() == []
-    assert list(state.iterdir()) == []
+    assert left(state) == []
 
 
 def test_a_wrong_way_to_start_ranks_is_found_out(state: Path) -> None:

@@ -325,13 +325,13 @@ def test_a_kernel_that_just_exits_leaves_nothing(state: Path) -> None:
 
 
 def test_an_interrupted_start_leaves_nothing(state: Path) -> None:
-    before = set(state.iterdir())
+    before = {*state.iterdir(), state / "logs"}
     done = _kernel(
         "threading.Timer(1.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
         "try:\n    World.start(Local(ranks=2))\nexcept KeyboardInterrupt:\n    print('interrupted')"
     )
     assert done.stdout.strip() == "interrupted", done.stderr
-    assert set(state.iterdir()) == before
+    assert {*state.iterdir(), state / "logs"} == before
 
 
 def test_impossible_choices_are_refused_at_once() -> None:
@@ -354,22 +354,22 @@ def _command(folder: Path, script: str) -> str:
 
 
 def test_the_mpiexec_of_another_mpi_is_found_out(tmp_path: Path, state: Path) -> None:
-    before = set(state.iterdir())
+    before = {*state.iterdir(), state / "logs"}
     # Knows nothing of our MPI, so each process is alone: -n 2 command...
     other = _command(tmp_path, 'n=$2; shift 2; for i in $(seq $n); do "$@" & done; wait')
     with pytest.raises(WorldError, match="not one MPI world: engine 0 is rank 0 of 1") as caught:
         World.start(Local(ranks=2, mpiexec=other))
     assert str(tmp_path) in str(caught.value)
-    assert set(state.iterdir()) == before
+    assert {*state.iterdir(), state / "logs"} == before
 
 
 def test_ranks_that_do_not_come_up_show_their_output(tmp_path: Path, state: Path) -> None:
-    before = set(state.iterdir())
+    before = {*state.iterdir(), state / "logs"}
     with pytest.raises(WorldError, match="no licence for 2 ranks"):
         World.start(Local(ranks=2, mpiexec=_command(tmp_path, "echo no licence for $2 ranks; exit 3")))
     with pytest.raises(WorldError, match=r"only 0 of 1 ranks are up(?s:.*)still thinking"):
         World.start(Local(ranks=1, mpiexec=_command(tmp_path, "echo still thinking; sleep 600"), timeout=3))
-    assert set(state.iterdir()) == before
+    assert {*state.iterdir(), state / "logs"} == before
 
 
 def test_no_reply_is_lost_when_messages_follow_each_other_quickly(world: World) -> None:

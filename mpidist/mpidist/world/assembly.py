@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mpidist.errors import WorldError
 from mpidist.spmd import engine
 from mpidist.world import versions
-from mpidist.world.autopsy import ending, output, running
+from mpidist.world.autopsy import ending, last_lines, running
 from mpidist.world.coroutines import Loop
 from mpidist.world.launcher import ranks_of
 from mpidist.world.processes import ProcessId, end
@@ -116,9 +116,8 @@ class Assembly:
 
     def not_up(self, what: str, launcher: Any) -> WorldError:
         """The error for ranks that do not come up, with the output of `launcher`'s processes."""
-        said = output(launcher)
         text = f"no {ranks_of(self.record.size)} on {self.record.place}: {what}.{getattr(launcher, 'advice', '')}"
-        return WorldError(f"{text}\nLast lines of the output:\n{said}" if said else text)
+        return WorldError(text + last_lines(launcher, "the output"))
 
     # ------------------------------------------------------------------------- up
 

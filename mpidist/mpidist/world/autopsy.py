@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpidist.world.processes import ProcessId
+from mpidist.world.registry import state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["all_said", "cause", "ending", "output", "running", "told"]
+__all__ = ["all_said", "cause", "ending", "last_lines", "output", "running", "told"]
 
 NOISE = (
     "[KernelNanny",
@@ -21,6 +23,7 @@ NOISE = (
     "see the FAQ page",
 )
 """Lines that tell nothing."""
+MOST_KEPT = 20
 
 
 def output(launcher: Any, lines: int = 30) -> str:
@@ -31,6 +34,30 @@ def output(launcher: Any, lines: int = 30) -> str:
     said = (line.strip("= ") for line in file.read_text(errors="replace").splitlines())
     telling = [line for line in said if line and not any(noise in line for noise in NOISE)]
     return "\n".join(telling[-lines:])
+
+
+def last_lines(launcher: Any, whose: str) -> str:
+    """The last lines of an output for an error message, "" if there are none; all of it is kept, and where is said."""
+    said = output(launcher)
+    if not said:
+        return ""
+    kept = keep(Path(launcher.output_file), getattr(launcher, "label", "") or launcher.cluster_id)
+    where = "" if kept is None else f" (all of it: {kept})"
+    return f"\nLast lines of {whose}{where}:\n{said}"
+
+
+def keep(file: Path, name: str) -> Path | None:
+    """Copy an output to where it outlives its world; None if that cannot be done. The newest twenty are kept."""
+    folder = state_folder() / "logs"
+    kept = folder / f"{name.replace(' ', '-')}.log"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        shutil.copyfile(file, kept)
+        for old in sorted(folder.iterdir(), key=lambda each: each.stat().st_mtime)[:-MOST_KEPT]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return None
+    return kept
 
 
 def running(launcher: Any) -> bool:
@@ -99,5 +126,4 @@ def cause(engines: Any, controller: Any, ranks: str, first: str, cut_off: str = 
         text += " Hint: md.connect() starts new ranks; run.retry(session) does the rest there."
     if "signal 9" in how:
         text += " Signal 9 can mean that the memory was used up."
-    said = output(engines)
-    return f"{text}\nLast lines of the ranks' output:\n{said}" if said else text
+    return text + last_lines(engines, "the ranks' output")
