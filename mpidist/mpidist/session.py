@@ -6,6 +6,7 @@ the kernel ends in an orderly way, and what a killed kernel leaves is found by t
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import warnings
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "attach", "compute", "connect", "request"]
 
+CANCEL_SECONDS = 15.0
+"""How long a request may take to be taken back."""
+
 
 class Session(Shown):
     """Ranks that wait for work, in one MPI world or several; made by `connect`.
@@ -45,6 +49,7 @@ class Session(Shown):
         self.runs: list[Run] = []
         self.requests: list[Request[World]] = []
         self._worlds: list[World] = list(worlds)
+        self._closed = False
         self._lock = threading.RLock()
 
     @property
@@ -114,10 +119,15 @@ class Session(Shown):
 
     def _arrived(self, world: World) -> World:
         """A world is up: it belongs to the session now, and takes part in the runs that go on."""
-        world.client[:].apply_async(_warm)
         with self._lock:
-            self._worlds.append(world)
+            closed = self._closed
+            if not closed:
+                self._worlds.append(world)
             runs = tuple(self.runs)
+        if closed:
+            world.close()
+            raise WorldError("the session was closed before these ranks were up")
+        world.client[:].apply_async(_warm)
         for run in runs:
             run.join(world)
         return world
@@ -181,7 +191,10 @@ class Session(Shown):
 
     def close(self) -> None:
         """End the ranks and take back what was asked for. Runs that go on are stopped with what they have."""
-        for request in self.requests:
+        with self._lock:
+            self._closed = True
+            waiting = [request for request in self.requests if request.state == "waiting"]
+        for request in waiting:
             request.cancel()
         active = [run for run in self.runs if run.state not in ENDED]
         if any(world.alive for world in self._worlds):
@@ -191,6 +204,9 @@ class Session(Shown):
                 run.wait(10)
         for world in self._worlds:
             world.close()
+        for request in waiting:
+            with contextlib.suppress(WorldError, TimeoutError):
+                request.wait(CANCEL_SECONDS)
 
     def __enter__(self) -> Self:
         return self

@@ -183,9 +183,12 @@ class Work:
                 self.crew.replace(worlds)
             for part in self.parts:
                 self.parts.shed(part)
-            if not self.parts.pool:
+            self.error, self._word = None, ""
+            if not self.parts.pool:  # nothing is missing, whatever has ended it
+                self.state = "done"
+                self._rested()
                 return
-            self.error, self._word, self.state = None, "", "starting"
+            self.state = "starting"
             made = self.crew.claim()
         self._go([(part, part.task) for part in made])
 

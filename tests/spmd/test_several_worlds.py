@@ -341,3 +341,20 @@ def _check(snapshot: md.Snapshot | None) -> None:
     weights = snapshot.results.get("w")
     if weights is not None and "auto" in snapshot.results:
         assert np.isfinite(weights.values()).all()
+
+
+def test_a_run_that_lacks_nothing_is_done_after_a_retry(files: Path, expected: list[object]) -> None:
+    """Its ranks have died after the last event, and before they could say so."""
+    world = Mortal(2)
+
+    def die_at_the_end(snapshot: md.Snapshot) -> None:
+        if snapshot.progress.events_done == FILES * EVENTS:
+            world.die()
+
+    run = begin(files, world)
+    run.subscribe(die_at_the_end)
+    run.wait(20)
+    run.retry(ThreadWorld(1))
+    complete(run.wait(20), expected)
+    assert run.state == "done"
+    assert run.error is None
