@@ -110,8 +110,10 @@ class Session(Shown):
         return request.wait()
 
     def request(self, launcher: Launcher) -> Request[World]:
-        """Ask for further ranks in the background; returns at once."""
+        """Ask for further ranks in the background; returns at once. Raises WorldError if the session is closed."""
         with self._lock:
+            if self._closed:
+                raise WorldError("this session is closed. Hint: md.connect() starts a new one.")
             self.requests = [each for each in self.requests if each.state == "waiting"]
             request = Request(launcher, self.id, self._arrived)
             self.requests.append(request)

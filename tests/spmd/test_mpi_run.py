@@ -507,3 +507,31 @@ def wait_for(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_requests_in_the_background(state: Path) -> None:
+    request = md.request(md.Local(ranks=1))
+    told: list[str] = []
+    request.subscribe(lambda: told.append(request.words))
+    request.subscribe(fail)  # harms nobody
+    session = request.wait(LONG)
+    assert request.state == "ready"
+    assert told[-1].startswith("1 rank on this machine")
+    further = session.request(md.Local(ranks=1))
+    assert further.words == session.requests[0].words
+    session.close()
+    assert further.state == "cancelled"
+    with pytest.raises(WorldError, match=r"cancelled|closed"):
+        further.wait()
+    assert marked(session.world.name) == []
+    with pytest.raises(WorldError, match="this session is closed"):
+        session.add(md.Local(ranks=1))
+    gone = md.request(md.Local(ranks=1))
+    gone.cancel()
+    with pytest.raises(WorldError, match="the request was cancelled"):
+        gone.wait(LONG)
+    assert repr(gone).startswith("<Request, cancelled: 1 rank on this machine")
+
+
+def fail() -> None:
+    raise ZeroDivisionError
