@@ -16,10 +16,12 @@ import awkward as ak
 import pytest
 
 import mpidist as md
+import mpidist_slurm
 from mpidist.errors import RankDied, WorldError
 from mpidist.world.processes import marked
 from mpidist_slurm import Slurm, estimate, partitions
 from mpidist_slurm.engines import address
+from mpidist_slurm.jobs import cancel_mine
 
 from .conftest import left, running
 
@@ -422,3 +424,28 @@ def test_two_sessions_at_once(state: Path) -> None:
     for session in made:
         session.close()
     assert queue() == []
+
+
+def test_another_users_job_is_left_alone(slurm: Path, state: Path) -> None:
+    if os.getuid() != 0:
+        pytest.skip("a job of another user needs root")
+    for folder in (slurm, slurm / "etc", slurm / "run"):
+        folder.chmod(0o755)
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    submit = ("sbatch", "--parsable", "--output=/dev/null", "--chdir=/", "--wrap=sleep 60")
+    theirs = subprocess.run(
+        [*nobody, *submit], check=True, capture_output=True, text=True, cwd="/"
+    ).stdout.strip()
+    try:
+        with pytest.raises(WorldError, match=f"job {theirs} is another user's; nothing was cancelled"):
+            cancel_mine(theirs)
+        assert theirs in queue()
+        assert theirs not in [each.id for each in mpidist_slurm.queue()]
+    finally:
+        slurm_says("scancel", theirs)
+    wait_for(lambda: theirs not in queue(), 10)
+    with pytest.raises(WorldError, match=f"job {theirs} has ended.*nothing was cancelled"):
+        cancel_mine(theirs)
+    for no_number in ("1; rm", "-1", "", "all"):
+        with pytest.raises(WorldError, match="is no number of a job"):
+            cancel_mine(no_number)
