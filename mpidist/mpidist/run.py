@@ -83,6 +83,7 @@ class Run(Shown):
         self.stream: Stream[Snapshot] = Stream(f"mpidist-stream-{number}")
         self._work = Work(number, parts, crew, kept, self._publish, self._rested)
         self._sequence = 0
+        self._saved = ""
 
     # --------------------------------------------------------------------- looking
 
@@ -167,6 +168,11 @@ class Run(Shown):
             hint = (
                 "Hint: run.result(partial=True) gives what is there; run.retry() processes what is missing."
             )
+            if self._saved:
+                hint = (
+                    f"The time of its ranks was over; what is there is saved in {self._saved}. "
+                    "Hint: session.add(...) or md.connect(...), and run.retry(session) does the rest there."
+                )
             if self.state == "paused":
                 hint = "Hint: run.resume() goes on; run.result(partial=True) gives what is there."
             raise RunFailed(f"{receipt.report(5)}\n{hint}")
@@ -272,7 +278,8 @@ class Run(Shown):
             return
         for old in sorted(folder.glob("*.h5"))[:-MOST_SAVED]:
             old.unlink(missing_ok=True)
-        logger.warning("run %s: what it has is saved, mpidist.load(%r) reads it", self.id, str(file))
+        self._saved = str(file)
+        logger.warning("run %s: what it has is saved, mpidist.load(%r) reads it", self.id, self._saved)
 
     # -------------------------------------------------------------------- outcomes
 

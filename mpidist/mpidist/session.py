@@ -49,7 +49,7 @@ class Session(Shown):
         self.runs: list[Run] = []
         self.requests: list[Request[World]] = []
         self._worlds: list[World] = list(worlds)
-        self._closed = False
+        self._closed = self._activated = False
         self._lock = threading.RLock()
 
     @property
@@ -59,12 +59,13 @@ class Session(Shown):
 
     @property
     def world(self) -> World:
-        """The first world that is alive; the last one if none is. Raises WorldError before there is one."""
+        """The first world that is alive; the one that was lost last if none is. Raises WorldError before there is one."""
         if not self._worlds:
             raise WorldError(
                 "this session has no ranks yet. Hint: session.add(Local()), or wait for its request."
             )
-        return next((world for world in self._worlds if world.alive), self._worlds[-1])
+        alive = [world for world in self._worlds if world.alive]
+        return alive[0] if alive else max(self._worlds, key=lambda world: world.died)
 
     @property
     def size(self) -> int:
@@ -93,10 +94,14 @@ class Session(Shown):
     def activate(self) -> None:
         """Make `%px` and `%%px` of this notebook work on the ranks, between runs and while a run is paused.
 
-        A second world has `%px1` and `%%px1`, a third `%px2`, and so on.
+        A second world has `%px1` and `%%px1`, a third `%px2`, and so on; that is printed if there are several.
         """
-        for number, world in enumerate(world for world in self._worlds if world.alive):
+        self._activated = True
+        alive = [world for world in self._worlds if world.alive]
+        for number, world in enumerate(alive):
             world.activate(str(number) if number else "")
+            if len(alive) > 1:
+                _print(f"%px{number or ''}: {world.words}")
 
     # --------------------------------------------------------------------- growing
 
@@ -111,6 +116,7 @@ class Session(Shown):
 
     def request(self, launcher: Launcher) -> Request[World]:
         """Ask for further ranks in the background; returns at once. Raises WorldError if the session is closed."""
+        _require_launcher(launcher)
         with self._lock:
             if self._closed:
                 raise WorldError("this session is closed. Hint: md.connect() starts a new one.")
@@ -132,6 +138,8 @@ class Session(Shown):
         world.client[:].apply_async(_warm)
         for run in runs:
             run.join(world)
+        if self._activated:
+            self.activate()
         return world
 
     def release(self, world: World, *, patience: float = 10.0) -> None:
@@ -157,6 +165,8 @@ class Session(Shown):
         world.close()
         with self._lock:
             self._worlds = [each for each in self._worlds if each is not world]
+        if self._activated and others:
+            self.activate()
 
     # ---------------------------------------------------------------------- runs
 
@@ -241,6 +251,7 @@ def connect(launcher: Launcher | None = None, *, tell: Callable[[str], None] | N
     the reason in words whenever it changes (default: it is printed); interrupting cancels the job. Raises WorldError if the ranks do not
     start, do not form one MPI world, or differ from the kernel in versions that matter.
     """
+    _require_launcher(launcher)
     _warn_of_orphans()
     session = Session()
     world = World.start(Local() if launcher is None else launcher, session=session.id, tell=tell or _print)
@@ -250,6 +261,7 @@ def connect(launcher: Launcher | None = None, *, tell: Callable[[str], None] | N
 
 def request(launcher: Launcher | None = None) -> Request[Session]:
     """Like `connect`, but in the background: returns at once. `request.wait()` gives the session, `request.cancel()` takes it back."""
+    _require_launcher(launcher)
     _warn_of_orphans()
     session = Session()
 
@@ -269,10 +281,14 @@ def attach(session: str | SessionInfo | None = None, *, take: bool = False) -> S
     Raises WorldError if there is no such session, it is in use, or its ranks cannot be reached.
     """
     info = _found(session)
+    if any(World.is_here(record.name) for record in info.records):
+        raise WorldError(
+            f"session {info.id} is attached in this process already. Hint: use that one; its runs are in session.runs."
+        )
     worlds, problems = [], []
     for record in info.claim(take=take):
         try:
-            worlds.append(World.attach(record))
+            worlds.append(World.attach(record, tell=_print))
         except WorldError as error:
             problems.append(error)
     if problems and not worlds:
@@ -295,19 +311,28 @@ def _found(session: str | SessionInfo | None) -> SessionInfo:
         return next(iter(known.values()))
     if session in known:
         return known[session]
-    listed = "; ".join(str(info) for info in known.values()) or "there are none of this user on this machine"
+    listed = "; ".join(str(info) for info in known.values()) or "md.connect() starts one"
     near = near_names(session, known) if session is not None else []
     hint = f"did you mean {' or '.join(near)}? {listed}" if near else listed
     what = f"there is no session {session!r}" if session is not None else f"there are {len(known)} sessions"
+    what += " of this user on this machine"
     raise WorldError(f"{what}. Hint: {hint}.")
+
+
+def _require_launcher(launcher: object) -> None:
+    """Raise TypeError for what is none."""
+    if launcher is not None and (isinstance(launcher, type) or not hasattr(launcher, "cluster")):
+        shown = launcher.__name__ if isinstance(launcher, type) else repr(launcher)
+        raise TypeError(
+            f"{shown} says not where ranks are to be started. "
+            'Hint: md.Local(ranks=2), or from mpidist_slurm import Slurm; Slurm(partition="debug", nodes=2).'
+        )
 
 
 def _warn_of_orphans() -> None:
     left = [info for info in sessions() if not info.in_use]
     if left:
-        lines = [
-            f"ranks of {len(left)} killed kernel{'s are' if len(left) > 1 else ' is'} still running here:"
-        ]
+        lines = ["killed kernels have left ranks here:"]
         lines += [f"  {info}" for info in left]
         lines.append(
             f"Hint: mpidist.attach({left[0].id!r}) gives a session on them; "

@@ -322,8 +322,9 @@ class Work:
         if not (lost and others):
             self._fail(error)
         elif part.world in self.crew:
-            self.losses += (str(error),)
-            logger.warning("run %s goes on with other ranks, for %s", self._id, error)
+            words = str(error).partition("\n")[0].partition(" Hint:")[0].rstrip(".")
+            self.losses += (words,)
+            logger.warning("run %s goes on: %s; its other ranks do that part", self._id, words)
 
     def _come_to_rest(self) -> None:
         """No ranks are at work, and nothing can be given to any; under the lock."""

@@ -28,6 +28,7 @@ from . import reasons
 from .commands import SlurmRefused, SlurmUnavailable, call, without_options
 from .flavour import MPIEXEC
 from .job import Job, cancel, look, number
+from .offers import limits
 from .place import Place
 
 if TYPE_CHECKING:
@@ -98,9 +99,12 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         try:
             said = await asyncio.to_thread(self._submit)
         except SlurmRefused as error:
+            named = re.search(r"^#SBATCH --partition=(\S+)", self.script, re.MULTILINE)
+            allowed = await asyncio.to_thread(limits, named[1] if named else None)
             raise WorldError(
                 f"Slurm does not take the job of {ranks_of(n)}: {error.brief}. "
-                "Hint: mpidist_slurm.partitions() lists what each partition allows, mpidist_slurm.accounts() what you may use."
+                f"Hint: {allowed}{'; ' if allowed else ''}mpidist_slurm.partitions() lists what each partition allows, "
+                "mpidist_slurm.accounts() what you may use."
             ) from error
         self.job_id = number(said)
         self._submitted = time.monotonic()

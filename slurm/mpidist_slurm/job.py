@@ -69,7 +69,8 @@ class Job:
         """In words, with advice."""
         if self.waits:
             meaning = reasons.pending(self.reason)
-            text = f"job {self.id} is {self.state.lower()}: {meaning.text} ({self.reason})"
+            text = f"job {self.id} is {self.state.lower()}: {meaning.text}"
+            text += f" ({self.reason})" if self.reason != "None" else ""
             if self.ahead is not None:
                 text += f"; {_place(self.ahead)} in partition {self.partition}"
             if self.start:

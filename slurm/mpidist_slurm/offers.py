@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mpidist.errors import WorldError, near_names
 
-from .commands import SlurmRefused, call
+from .commands import SlurmRefused, SlurmUnavailable, call
 from .tables import Table
 
 if TYPE_CHECKING:
@@ -50,8 +50,17 @@ class Partitions(Table[Partition]):
     """The partitions of a cluster; `str` of it is a table."""
 
     __slots__ = ()
-    head = ("partition", "idle nodes", "in use", "down", "longest time", "processors", "MB a node")
-    numeric = (2, 3, 5, 6)
+    head = (
+        "partition",
+        "idle nodes",
+        "in use",
+        "down",
+        "longest time",
+        "default time",
+        "processors",
+        "MB a node",
+    )
+    numeric = (2, 3, 6, 7)
 
     def rows(self) -> list[Sequence[str]]:
         """The cells of the table."""
@@ -62,6 +71,7 @@ class Partitions(Table[Partition]):
                 str(each.allocated),
                 str(each.other),
                 each.longest_time,
+                each.default_time,
                 each.processors,
                 each.megabytes,
             )
@@ -95,6 +105,21 @@ def partitions() -> Partitions:
             )
         found[name] = row
     return Partitions(found.values())
+
+
+def limits(name: str | None) -> str:
+    """What a partition (None: the default one) has and allows, in words; "" if that is not known."""
+    try:
+        found = [each for each in partitions() if each.name == name or (name is None and each.default)]
+    except (SlurmRefused, SlurmUnavailable, ValueError):
+        return ""
+    if not found:
+        return ""
+    each = found[0]
+    return (
+        f"partition {each.name} has {each.nodes} nodes of {each.processors} processors and {each.megabytes} MB, "
+        f"and allows {each.longest_time}"
+    )
 
 
 def check_partition(name: str) -> None:

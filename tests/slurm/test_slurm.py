@@ -145,7 +145,7 @@ def test_partitions_and_expected_starts(full: str) -> None:
     assert (regular.name, regular.longest_time, regular.processors) == ("regular", "1:00:00", "4")
     assert (debug.idle, debug.allocated, debug.other, debug.nodes) == (0, 4, 0, 4)
     assert str(partitions()).splitlines()[1].split() == [
-        "debug", "(default)", "0", "of", "4", "4", "0", "5:00", "4", debug.megabytes,
+        "debug", "(default)", "0", "of", "4", "4", "0", "5:00", debug.default_time, "4", debug.megabytes,
     ]  # fmt: skip
     jobs = queue()
     found = estimate(Slurm(partition="debug"), nodes=(1, 4, 9), time=("1", "4"))
@@ -248,8 +248,8 @@ def test_runs_are_stopped_before_the_time_is_over(
     assert job in queue()
     assert 0 < run.result(partial=True).n == run.progress.events_done < 30_000_000
     said = [record.getMessage() for record in caplog.records if record.name == "mpidist"]
-    assert any("the ranks will be ended in 3" in words for words in said)
-    assert any(words.endswith("runs are stopped before that, and keep what they have") for words in said)
+    assert any("its time is over in 3" in words for words in said)
+    assert any(words.endswith("runs are stopped there now, and keep what they have") for words in said)
     (saved,) = (state / "saved").glob(f"*-{run.id}.h5")
     assert said[-1] == f"run {run.id}: what it has is saved, mpidist.load({str(saved)!r}) reads it"
     assert md.load(saved).results.n == run.result(partial=True).n

@@ -174,6 +174,8 @@ def test_a_detached_run_goes_on_when_its_kernel(
     assert run.state in ("starting", "running")
     until(lambda: run.progress.events_done)
     assert run.progress.events_done < 4_000_000
+    with pytest.raises(WorldError, match="is attached in this process already"):
+        md.attach(name)
     check(run, folder)
     assert session.px["mine"] == [7, 7]
     assert session.run(n=md.count(md.open(f"{DIMUON}:Events").nMuon)).result().n == 100_000
@@ -255,7 +257,9 @@ def test_other_runs_are_ended_when_a_session_is_attached(
 
 def test_sessions_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPIDIST_STATE", str(tmp_path))
-    with pytest.raises(WorldError, match=r"there is no session 'nobody'\. Hint: there are none of this user"):
+    with pytest.raises(
+        WorldError, match=r"no session 'nobody' of this user on this machine\. Hint: md\.connect\(\) starts"
+    ):
         md.attach("nobody")
     with pytest.raises(WorldError, match="there are 0 sessions"):
         md.attach()

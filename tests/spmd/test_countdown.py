@@ -16,9 +16,9 @@ def test_warnings_and_the_stop_come_once(caplog: pytest.LogCaptureFixture) -> No
         False, False, False, False, False, False, True, False, False,
     ]  # fmt: skip
     assert [record.getMessage() for record in caplog.records] == [
-        "4 nodes of Slurm: the ranks will be ended in 299 s",
-        "4 nodes of Slurm: the ranks will be ended in 59 s",
-        "4 nodes of Slurm: runs are stopped before that, and keep what they have",
+        "4 nodes of Slurm: its time is over in 299 s. Hint: session.add(...) now keeps runs going",
+        "4 nodes of Slurm: its time is over in 59 s. Hint: session.add(...) now keeps runs going",
+        "4 nodes of Slurm: runs are stopped there now, and keep what they have",
     ]
 
 

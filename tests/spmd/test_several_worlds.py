@@ -230,7 +230,7 @@ def test_a_world_that_dies_is_survived(
     complete(run, expected)
     assert run.error is None
     assert run.losses == ("a rank has ended",)
-    assert "goes on with other ranks, for a rank has ended" in caplog.text
+    assert "goes on: a rank has ended; its other ranks do that part" in caplog.text
 
 
 def test_when_all_worlds_die_the_run_fails_and_keeps_what_it_has(files: Path, expected: list[object]) -> None:

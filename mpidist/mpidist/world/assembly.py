@@ -281,7 +281,10 @@ def _quiet_log(name: str) -> logging.Logger:
 @contextlib.contextmanager
 def _without_alarm() -> Any:
     """Inside, jupyter_client does not warn that messages are not signed: they are encrypted and authenticated (CurveZMQ) instead."""
-    log = logging.getLogger("traitlets")
+    import traitlets.log
+
+    found: Any = traitlets.log.get_logger()  # that of the application in a notebook or in IPython
+    log: logging.Logger = getattr(found, "logger", found)
 
     def keep(record: logging.LogRecord) -> bool:
         return "Message signing is disabled" not in record.getMessage()

@@ -28,10 +28,14 @@ class Countdown:
             self._first, self._said = False, {max(WARN_SECONDS)} if left <= max(WARN_SECONDS) else set()
         due = {seconds for seconds in WARN_SECONDS if left <= seconds} - self._said
         if due:
-            logger.warning("%s: the ranks will be ended in %.0f s", self._place, max(left, 0.0))
+            logger.warning(
+                "%s: its time is over in %.0f s. Hint: session.add(...) now keeps runs going",
+                self._place,
+                max(left, 0.0),
+            )
         stop = left <= STOP_SECONDS and STOP_SECONDS not in self._said
         if stop:
-            logger.warning("%s: runs are stopped before that, and keep what they have", self._place)
+            logger.warning("%s: runs are stopped there now, and keep what they have", self._place)
             due.add(STOP_SECONDS)
         self._said |= due
         return stop

@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -51,7 +52,8 @@ class World:
     """Ranks that are up, verified and ready for tasks. Made by `World.start` or `World.attach`.
 
     `size`: number of ranks; `hosts`, `pids`: of each rank; `mpi`: the MPI
-    library in one line; `notes`: what the user should know about this choice of ranks; `survey`: how fast they reach each other (None
+    library in one line; `notes`: what the user should know about this choice of ranks; `died`: when they were lost (seconds since the epoch, 0 while
+    they are not); `survey`: how fast they reach each other (None
     for a world that was attached).
     """
 
@@ -62,6 +64,7 @@ class World:
         self._flights: dict[int, Flight] = {}
         self._number = 0
         self._death: RankDied | None = None
+        self.died = 0.0
         self._closed = self._ending = False
         self._farewell = ""
         self._let_go = False
@@ -77,6 +80,12 @@ class World:
         self.survey: Survey | None = None
         self.notes: tuple[str, ...] = ()
         atexit.register(self._exit)
+        _here.add(self)
+
+    @staticmethod
+    def is_here(name: str) -> bool:
+        """Whether this process has a world of that name that is not closed."""
+        return any(world.name == name and not world._closed for world in tuple(_here))
 
     # ------------------------------------------------------------------ start
 
@@ -102,6 +111,7 @@ class World:
         world.notes = launcher.notes
         try:
             world._assembly.launch(launcher.timeout)
+            world._keep()  # also while a job waits: a kernel that is killed cannot cancel it
             world._assembly.connect(launcher.timeout, tell, given_up)
             world._begin(launcher.timeout)
             world._survey(launcher.timeout)
@@ -118,15 +128,18 @@ class World:
         return world
 
     @classmethod
-    def attach(cls, record: Record) -> World:
+    def attach(cls, record: Record, *, tell: Callable[[str], None] | None = None) -> World:
         """Connect to ranks that this process has claimed (see `SessionInfo.claim`); they keep their variables.
 
         Detached runs that are at work there are paused, others are told to leave. Raises WorldError, and ends the ranks, if they
-        cannot be reached; if they are only busy, they are left alone.
+        cannot be reached; if they are only busy, they are left alone. A job that still waits is waited for, as `tell` is told.
         """
         world = cls(Assembly.found(record))
         try:
-            world._assembly.connect(ATTACH_SECONDS)
+            world._assembly.connect(ATTACH_SECONDS, tell)
+        except KeyboardInterrupt:
+            world.disconnect()
+            raise
         except BaseException:
             world.close()
             raise
@@ -158,13 +171,18 @@ class World:
         """Verify the ranks; from then on they are watched."""
         ranks = self._assembly.verify(timeout)
         self.hosts, self.pids, self.mpi, self._number = ranks.hosts, ranks.pids, ranks.mpi, ranks.number
-        lease: float | None = self._assembly.trait("lease")
-        self._keeper = None if lease is None else start_keeper(self._record, lease)
+        self._keep()
         from mpidist.world.calls import Calls  # imports ipyparallel
 
         self._calls = Calls(self.client)
         self.client._registration_callbacks.append(self._notice)
         threading.Thread(target=self._watch, name=f"{self._record.name} watch", daemon=True).start()
+
+    def _keep(self) -> None:
+        """Start the process that ends the ranks when their kernel is lost for too long, if the launcher wants one."""
+        lease: float | None = self._assembly.trait("lease")
+        if lease is not None and self._keeper is None:
+            self._keeper = start_keeper(self._record, lease)
 
     def _survey(self, timeout: float) -> None:
         """Sums and messages between the ranks are right, and how fast they are. Raises WorldError if not."""
@@ -237,9 +255,9 @@ class World:
 
     @property
     def state(self) -> str:
-        """ "ready", "busy", "ending" (its time is about to be over) or "ended"."""
+        """ "ready", "busy", "ending" (its time is about to be over), "ended", or who has it now."""
         if not self.alive:
-            return "ended"
+            return self._farewell or "ended"
         return "ending" if self._ending else "busy" if self.busy else "ready"
 
     @property
@@ -350,7 +368,7 @@ class World:
 
     def _watch(self) -> None:
         """Notice within a fraction of a second that a process has ended; that a host is cut off, as soon as the launcher wants."""
-        countdown, pulse = Countdown(self.place), Pulse(self.client, self.hosts)
+        countdown, pulse = Countdown(self.job or self.place), Pulse(self.client, self.hosts)
         looked = time.monotonic()
         while not self._watching.wait(WATCH_SECONDS):
             if time.monotonic() - looked > OWNER_SECONDS:
@@ -386,6 +404,7 @@ class World:
             death = RankDied(self._autopsy(cut_off))
             with self._lock:
                 self._death = self._death or death
+                self.died = self.died or time.time()
                 flights = list(self._flights.values())
             for flight in flights:
                 flight.fail(self._death)
@@ -466,6 +485,7 @@ class World:
 
 
 _keepers: list[Any] = []
+_here: weakref.WeakSet[World] = weakref.WeakSet()
 
 
 def _idle() -> None:
