@@ -28,6 +28,8 @@ from .conftest import left, running
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mpidist.world.registry import Record
+
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm", "state")]
 
 DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
@@ -348,6 +350,21 @@ def test_a_lease_ends_the_job_of_a_killed_kernel(state: Path) -> None:
     assert waited > 2
     wait_for(lambda: left(state) == [], 10)
     assert marked(info.records[0].name) == []
+
+
+def test_a_lease_ends_a_job_that_still_waits_for_a_killed_kernel(full: str, state: Path) -> None:
+    """It would start one day, and hold its nodes for nobody."""
+    code = KERNEL.replace('time="5"', 'time="5", lease=4.0')
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as kernel:
+        wait_for(lambda: len(queue()) == 2)
+        wait_for(lambda: any(record.cancel for record in records()))
+        kernel.kill()
+    wait_for(lambda: queue() == [full], 30)
+    wait_for(lambda: left(state) == [], 10)
+
+
+def records() -> list[Record]:
+    return [record for info in md.sessions() for record in info.records]
 
 
 def test_a_lease_ends_a_job_whose_controller_was_killed(state: Path) -> None:
