@@ -56,7 +56,7 @@ remote: $(VENV)/dev xrootd  ## reading from HTTP and XRootD servers on this mach
 	$(BIN)/python -m pytest -q -m remote
 
 slurm-tests: $(VENV)/dev slurm  ## sessions on a real Slurm of several virtual nodes
-	$(BIN)/python -m pytest -q -m slurm
+	$(BIN)/python -m pytest -q -m "slurm and not browser"
 
 browser-tests: $(VENV)/dev browser  ## JupyterLab in headless Chromium
 	$(BIN)/python -m pytest -q -m browser
