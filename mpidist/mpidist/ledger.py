@@ -174,6 +174,11 @@ class Ledger:
         others = self.elsewhere.unscanned or (0,) * len(self.table.samples)
         return tuple(own - other for own, other in zip(self.table.unscanned, others, strict=True))
 
+    def events_done(self, sample: int) -> NDArray[np.int64]:
+        """The numbers of events of the chunks of a sample that are done."""
+        events: NDArray[np.int64] = self.table.events[self.done & (self.table.sample_of == sample)]
+        return events
+
     def samples(self) -> tuple[SampleProgress, ...]:
         """Progress of each sample, in order."""
         table, count = self.table, len(self.table.samples)

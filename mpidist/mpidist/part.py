@@ -16,7 +16,7 @@ from .snapshot import PartState
 from .spmd.failing import complete
 from .spmd.header import Headers
 from .spmd.lease import NOTHING, Lease
-from .spmd.packing import Lengths, Objects, totals_of
+from .spmd.packing import Lengths, Objects, Packed, totals_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,12 +132,13 @@ class Part:
         if table is None:
             return
         sums, maxima = (np.frombuffer(buffer, dtype=np.int64) for buffer in buffers[:2])
+        packed = Packed(sums, maxima, np.frombuffer(buffers[5], dtype=np.float64))
         headers = Headers(np.frombuffer(buffers[2], dtype=np.int64).reshape(meta["ranks"], -1))
         objects = Objects.loads(bytes(buffers[3])) if len(buffers[3]) else None
         keys = tuple((int(sample), str(name)) for sample, name in meta["keys"])
         lengths = Lengths(keys, *(tuple(numbers) for numbers in meta["lengths"]))
         payloads = objects.payloads if objects is not None and meta["payloads"] else None
-        ledger, totals = totals_of(table, lengths, meta["layout"], sums, maxima, payloads, plan.payloads)
+        ledger, totals = totals_of(table, lengths, meta["layout"], packed, payloads, plan.payloads)
         if int(ledger.done.sum()) != headers.total("chunks_done"):
             msg = (
                 f"the ranks report {headers.total('chunks_done')} chunks, the ledger has {int(ledger.done.sum())}: "

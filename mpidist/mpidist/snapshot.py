@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .errors import Failure, ResultError, near_names
+from .estimate import Estimate, Seen, estimate_of
 from .ledger import Ledger, Receipt, SampleProgress
 
 if TYPE_CHECKING:
@@ -298,6 +301,40 @@ class Snapshot:
                 own = isinstance(error, ResultError)
                 broken[name] = str(error) if own else f"{type(error).__name__}: {error}"
         return Results(values, broken)
+
+    def estimate(self, name: str) -> Estimate | None:
+        """What the full data will give for a result, with the error of not having seen all of it (see `mpidist.estimate`).
+
+        None if that cannot be told from a part (minima, maxima, events taken, results of `md.reduce`, more than 20 000 bins), and
+        for a result that is not in this snapshot.
+        """
+        if name not in self._estimates:
+            self._estimates[name] = self._estimate(name)
+        return self._estimates[name]
+
+    @cached_property
+    def _estimates(self) -> dict[str, Estimate | None]:
+        return {}
+
+    def _estimate(self, name: str) -> Estimate | None:
+        if not self.parts or name not in self.results:
+            return None
+        plan = self.parts[-1].plan
+        totals = {sample.name: self.total(i, name) for i, sample in enumerate(plan.dataset.samples)}
+        return estimate_of(plan.results[name], totals, self.seen, weighted=plan.weighted)
+
+    @cached_property
+    def seen(self) -> dict[str, Seen]:
+        """How large the part of each sample is that was seen."""
+        found = {}
+        for number, sample in enumerate(self.progress.samples):
+            done = [part.ledger.events_done(number) for part in self.parts]
+            events = np.concatenate([np.zeros(0), *done])
+            expected = sample.events_total + sample.events_unscanned
+            if sample.files_unscanned:  # though it may look as if there were none
+                expected = max(expected, sample.events_done + 1)
+            found[sample.name] = Seen(len(events), sample.events_done, float(events @ events), expected)
+        return found
 
     def _by_sample(self, name: str) -> dict[str, object]:
         """The value of one result for each sample; empty if it is not in this snapshot."""

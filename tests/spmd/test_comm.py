@@ -67,10 +67,22 @@ def integers_use_all_64_bits(comm: Comm) -> None:
 
 
 @law
-def only_int64_is_taken(comm: Comm) -> None:
-    for operation in (comm.allgather, lambda array: comm.reduce(array, "sum")):
-        with pytest.raises(TypeError, match="float64"):
-            operation(np.zeros(3))  # type: ignore[arg-type]
+def other_types_are_refused(comm: Comm) -> None:
+    with pytest.raises(TypeError, match="float64"):
+        comm.allgather(np.zeros(3))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="int32"):
+        comm.reduce(np.zeros(3, np.int32), "sum")
+
+
+@law
+def floats_are_added_and_compared(comm: Comm) -> None:
+    added = wait(comm.reduce(np.array([0.5, comm.rank + 0.25]), "sum"))
+    largest = wait(comm.reduce(np.array([-comm.rank - 0.5]), "max"))
+    if comm.rank == 0:
+        assert added is not None
+        assert largest is not None
+        assert added.tolist() == [comm.size / 2, comm.size / 4 + comm.size * (comm.size - 1) / 2]
+        assert largest.tolist() == [-0.5]
 
 
 @law

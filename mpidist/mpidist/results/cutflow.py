@@ -11,8 +11,9 @@ import numpy as np
 
 from mpidist.errors import ResultError
 from mpidist.results.exact import Term, float_terms, scaled_terms
-from mpidist.results.histogram import stacked
+from mpidist.results.histogram import scaled, stacked
 from mpidist.results.kinds import described, kind_of, require_lazy, weighting_of
+from mpidist.results.spread import floats
 from mpidist.results.tally import Delta, Reduction, Shape, State
 
 if TYPE_CHECKING:
@@ -73,6 +74,24 @@ class Cutflow(Reduction):
             return Delta(counts=counts)
         weight = 1.0 if entries.weights is None else entries.weights
         return Delta(terms=(scaled_terms(counts, weight), scaled_terms(counts, weight * weight)))
+
+    def numbers(self, *, weighted: bool) -> int:  # noqa: ARG002
+        """One for each bin."""
+        return len(self.names) + 1
+
+    def chunk_numbers(self, delta: Delta, *, weighted: bool) -> NDArray[np.float64]:
+        """The contents of the bins."""
+        if delta.counts is not None:
+            return delta.counts.astype(np.float64)
+        return floats(delta.terms[0], self.numbers(weighted=weighted))
+
+    def state_numbers(self, state: State, *, weighted: bool) -> NDArray[np.float64]:  # noqa: ARG002
+        """The contents of the bins."""
+        return state.sums[0].values() if state.sums else state.counts.astype(np.float64)
+
+    def projected(self, value: Any, fraction: float) -> hist.Hist[Any]:
+        """See `Result.projected`."""
+        return scaled(value, 1 / fraction)
 
     def read(self, state: State, *, weighted: bool) -> hist.Hist[Any]:  # noqa: ARG002
         """A `hist.Hist` with the axis ``cut``, storage Double or Weight."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -28,6 +28,7 @@ from mpidist.results.entries import Weighting, aligned
 from mpidist.results.exact import Term, scaled_terms, weight_terms
 from mpidist.results.kinds import described, kind_of, numeric, require_lazy, weighting_of
 from mpidist.results.order import key_of, number_of
+from mpidist.results.spread import floats
 from mpidist.results.tally import SMALLEST, Delta, Reduction, Shape, State
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Histogram", "RangeProbe", "hist", "stacked"]
 
 StorageName = Literal["Int64", "Double", "Weight"]
+Where = float | str | tuple[float, float]
+"""A bin of an axis, by a value in it or its name, or the bins whose centres are between two values."""
 _DEFAULT_BINS = 100
 
 
@@ -51,6 +54,8 @@ class Histogram(Reduction):
     axes: tuple[Any, ...]
     weighting: Weighting
     storage: StorageName | None
+    watched: tuple[Where, ...] = field(default=(), kw_only=True, compare=False, repr=False)
+    """Ranges of the first axis whose content is a number of its own (see `numbers`); no part of its identity."""
 
     def identity(self) -> Sequence[str]:
         """Axes, weight and storage."""
@@ -126,6 +131,42 @@ class Histogram(Reduction):
         full = slots.reshape([binning.bins + 2 for binning in self.binnings])
         return full[kept(self.axes)].ravel()
 
+    def numbers(self, *, weighted: bool) -> int:  # noqa: ARG002
+        """One for each bin, one for all bins together but the flow bins, and one for each range that is watched."""
+        return math.prod(self.extent) + 1 + len(self.watched)
+
+    @cached_property
+    def _sums_of_bins(self) -> NDArray[np.float64]:
+        """Which bins the numbers beyond the bins are sums of, 0 or 1, shape (numbers - bins, bins)."""
+        inside = np.zeros(self.extent)
+        inside[
+            tuple(slice(axis.traits.underflow, axis.traits.underflow + len(axis)) for axis in self.axes)
+        ] = 1
+        rows = [inside]
+        for where in self.watched:
+            row = np.zeros(self.extent)
+            bins = bins_of(self.axes[0], where) + int(self.axes[0].traits.underflow)
+            row[bins] = inside[bins]
+            rows.append(row)
+        return np.stack(rows).reshape(len(rows), -1)
+
+    def _with_sums(self, bins: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.concatenate([bins, self._sums_of_bins @ bins])
+
+    def chunk_numbers(self, delta: Delta, *, weighted: bool) -> NDArray[np.float64]:  # noqa: ARG002
+        """The contents of the bins, and sums of them."""
+        if delta.counts is not None:
+            return self._with_sums(delta.counts.astype(np.float64))
+        return self._with_sums(floats(delta.terms[0], math.prod(self.extent)))
+
+    def state_numbers(self, state: State, *, weighted: bool) -> NDArray[np.float64]:  # noqa: ARG002
+        """The contents of the bins, and sums of them."""
+        return self._with_sums(state.sums[0].values() if state.sums else state.counts.astype(np.float64))
+
+    def projected(self, value: Any, fraction: float) -> hist_package.Hist[Any]:
+        """See `Result.projected`."""
+        return scaled(value, 1 / fraction)
+
     def read(self, state: State, *, weighted: bool) -> hist_package.Hist[Any]:
         """A new `hist.Hist`."""
         name = self.storage_name(weighted=weighted)
@@ -159,6 +200,31 @@ class Histogram(Reduction):
             settled_axis(axis, ranges.pop(0)) if isinstance(axis, AutoAxis) else axis for axis in self.axes
         )
         return replace(self, axes=axes)
+
+
+def scaled(value: hist_package.Hist[Any], factor: float) -> hist_package.Hist[Any]:
+    """A histogram times a factor, with storage Weight: its variances are those of the entries that it has."""
+    made = hist_package.Hist(*map(copied, value.axes), storage=hist_package.storage.Weight())
+    view: Any = made.view(flow=True)
+    view["value"] = value.values(flow=True) * factor
+    view["variance"] = np.asarray(value.variances(flow=True), dtype=np.float64) * factor**2
+    return made
+
+
+def bins_of(axis: Any, where: Where) -> NDArray[np.intp]:
+    """The bins of an axis (numbered without flow bins) that `where` means.
+
+    An empty array if there are none.
+    """
+    if isinstance(where, tuple):
+        centres = np.asarray(axis.centers) if axis.traits.ordered else np.zeros(0)
+        bins = np.flatnonzero((centres >= where[0]) & (centres < where[1]))
+    else:
+        names = [axis.bin(number) for number in range(len(axis))] if not axis.traits.ordered else []
+        known = where in names if names else not isinstance(where, str)
+        bins = np.array([axis.index(where)] if known else [], dtype=np.intp)
+        bins = bins[(bins >= 0) & (bins < len(axis))]
+    return bins
 
 
 def stacked(values: Mapping[str, object]) -> hist_package.Hist[Any]:

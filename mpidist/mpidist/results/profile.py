@@ -17,6 +17,7 @@ from mpidist.results.exact import ExactSum, Term, float_terms, product
 from mpidist.results.histogram import stacked
 from mpidist.results.kinds import described, kind_of, numeric, require_lazy, weighting_of
 from mpidist.results.scalar import quotient
+from mpidist.results.spread import floats
 from mpidist.results.tally import Delta, Reduction, Shape, State
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True, repr=False)
 class Profile(Reduction):
     """A profile histogram; the first two inputs are x and y. Made by `profile`."""
+
+    is_ratio = True
 
     axis: Any
     weighting: Weighting
@@ -86,6 +89,23 @@ class Profile(Reduction):
 
     def _own(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
         return slots[kept([self.axis])[0]]
+
+    def numbers(self, *, weighted: bool) -> int:  # noqa: ARG002
+        """One for each bin."""
+        return int(self.axis.extent)
+
+    def chunk_numbers(self, delta: Delta, *, weighted: bool) -> Floats:
+        """Sums of weight times y, and of weights."""
+        bins = self.numbers(weighted=weighted)
+        if delta.counts is not None:
+            return np.stack([floats(delta.terms[0], bins), delta.counts.astype(np.float64)])
+        return np.stack([floats(delta.terms[2], bins), floats(delta.terms[0], bins)])
+
+    def state_numbers(self, state: State, *, weighted: bool) -> Floats:
+        """Sums of weight times y, and of weights."""
+        if self.is_weighted(weighted=weighted):
+            return np.stack([state.sums[2].values(), state.sums[0].values()])
+        return np.stack([state.sums[0].values(), state.counts.astype(np.float64)])
 
     def read(self, state: State, *, weighted: bool) -> hist.Hist[Any]:
         """A `hist.Hist` with storage Mean, or WeightedMean."""

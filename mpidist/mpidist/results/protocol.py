@@ -13,6 +13,7 @@ How a rank uses an accumulator in a slice::
     ...
     layout = accumulator.layout()                     # combined over ranks: MAX, element by element
     sums, maxima = accumulator.pack(layout)           # combined over ranks: SUM and MAX
+    spread = accumulator.spread()                     # combined over ranks: SUM of float64
     payload = accumulator.payload()                   # combined pairwise: result.merge_payloads
 
 Between `layout` and `pack` nothing may be committed. Chunks may be prepared in between, and committed later.
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mpidist.lazy import Lazy
+    from mpidist.results.spread import Drawn
 
 __all__ = ["Accumulator", "ChunkContext", "Result", "Total"]
 
@@ -41,11 +43,13 @@ class ChunkContext:
     """What a chunk is, besides its values.
 
     `first_event` is the global index of the chunk's first event. `weight` is the weight of the sample: a
-    number, a float64 array with one value for each event of the chunk, or None for a sample without.
+    number, a float64 array with one value for each event of the chunk, or None for a sample without. `events` is how
+    many events it has.
     """
 
     first_event: int
     weight: float | NDArray[np.float64] | None = None
+    events: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +57,15 @@ class Total:
     """The state of one result for one sample, summed over some chunks. Immutable; picklable.
 
     `layout` says which limbs of the exact sums are in `sums`; `sums` (int64) is added over ranks, of `maxima`
-    (int64) the largest is taken. `payload` is None for results that have none.
+    (int64) the largest is taken. `payload` is None for results that have none. `spread` (float64) tells how much chunks
+    differ (see `mpidist.results.spread`): it is added too, but not exactly, for only errors are estimated from it.
     """
 
     layout: tuple[int, ...]
     sums: NDArray[np.int64]
     maxima: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     payload: object | None = None
+    spread: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 class Accumulator(Protocol):
@@ -89,6 +95,10 @@ class Accumulator(Protocol):
 
     def pack(self, layout: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Fresh copies of the state: the part to be added and the part to be maximised."""
+        ...
+
+    def spread(self) -> NDArray[np.float64]:
+        """A fresh copy of the spread, to be added."""
         ...
 
     def payload(self) -> object | None:
@@ -142,6 +152,14 @@ class Result(Protocol):
 
     def merge_payloads(self, a: object | None, b: object | None) -> object | None:
         """The payload of the chunks of both. `a` and `b` may be used up."""
+        ...
+
+    def drawn(self, total: Total, *, weighted: bool) -> Drawn | None:
+        """What the precision of a partial value is estimated from; None if it cannot be."""
+        ...
+
+    def projected(self, value: object, fraction: float) -> object:
+        """A value of a `fraction` of the events, as of all of them."""
         ...
 
     def value(self, total: Total, *, weighted: bool) -> object:

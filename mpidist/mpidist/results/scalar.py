@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
 from mpidist.results.entries import Entries, Weighting, flat
 from mpidist.results.exact import Term, float_terms, integer_terms, product, scaled_terms
 from mpidist.results.kinds import Kind, kind_of, numeric, require_lazy, weighting_of
 from mpidist.results.order import key_of, number_of
+from mpidist.results.spread import floats
 from mpidist.results.tally import SMALLEST, Delta, Reduction, Shape, State
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from mpidist.lazy import Lazy
     from mpidist.results.protocol import ChunkContext
+
+Floats = NDArray[np.float64]
 
 __all__ = ["Count", "Extreme", "Mean", "Sum", "count", "max", "mean", "min", "sum"]
 
@@ -50,6 +54,18 @@ class Count(Reduction):
             return Delta(terms=(float_terms(entries.weights),))
         return Delta(terms=(scaled_terms(count, 1.0 if entries.weights is None else entries.weights),))
 
+    def numbers(self, *, weighted: bool) -> int:  # noqa: ARG002
+        """One."""
+        return 1
+
+    def chunk_numbers(self, delta: Delta, *, weighted: bool) -> Floats:  # noqa: ARG002
+        """The number, or sum of weights, of entries."""
+        return floats(delta.terms[0]) if delta.counts is None else delta.counts.astype(np.float64)
+
+    def state_numbers(self, state: State, *, weighted: bool) -> Floats:  # noqa: ARG002
+        """The number, or sum of weights, of entries."""
+        return state.sums[0].values() if state.sums else state.counts.astype(np.float64)
+
     def read(self, state: State, *, weighted: bool) -> int | float:  # noqa: ARG002
         """An int, or the float sum of weights."""
         return float(state.sums[0].values()[0]) if state.sums else int(state.counts[0])
@@ -78,6 +94,18 @@ class Sum(Reduction):
         entries = self.weighting.entries(values, 1, context)
         return Delta(terms=(weighted_terms(entries),))
 
+    def numbers(self, *, weighted: bool) -> int:  # noqa: ARG002
+        """One."""
+        return 1
+
+    def chunk_numbers(self, delta: Delta, *, weighted: bool) -> Floats:  # noqa: ARG002
+        """The sum."""
+        return floats(delta.terms[0])
+
+    def state_numbers(self, state: State, *, weighted: bool) -> Floats:  # noqa: ARG002
+        """The sum."""
+        return state.sums[0].values()
+
     def read(self, state: State, *, weighted: bool) -> int | float:
         """An int for integers and booleans without weights, else a float."""
         (exact,) = state.sums
@@ -89,6 +117,8 @@ class Sum(Reduction):
 @dataclass(frozen=True, repr=False)
 class Mean(Reduction):
     """The mean of the entries. Made by `mean`."""
+
+    is_ratio = True
 
     weighting: Weighting
 
@@ -112,6 +142,18 @@ class Mean(Reduction):
             count = np.array([len(entries.columns[0])], np.int64)
             weights = scaled_terms(count, 1.0 if entries.weights is None else entries.weights)
         return Delta(terms=(weighted_terms(entries), weights))
+
+    def numbers(self, *, weighted: bool) -> int:  # noqa: ARG002
+        """One."""
+        return 1
+
+    def chunk_numbers(self, delta: Delta, *, weighted: bool) -> Floats:  # noqa: ARG002
+        """Sum of weight times value, and of weights."""
+        return np.stack([floats(terms) for terms in delta.terms])
+
+    def state_numbers(self, state: State, *, weighted: bool) -> Floats:  # noqa: ARG002
+        """Sum of weight times value, and of weights."""
+        return np.stack([exact.values() for exact in state.sums])
 
     def read(self, state: State, *, weighted: bool) -> float:  # noqa: ARG002
         """The float nearest to the exact quotient; nan without entries."""

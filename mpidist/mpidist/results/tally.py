@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mpidist import lazy
 from mpidist.results.exact import LAYOUT_LENGTH, ExactSum, Term
 from mpidist.results.protocol import ChunkContext, Total
+from mpidist.results.spread import MOST_VALUES, Drawn, spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,19 +50,21 @@ class Delta:
     terms: tuple[Sequence[Term], ...] = ()
     maxima: Ints | None = None
     payload: Any = None
+    spread: NDArray[np.float64] | None = None
 
 
 class State:
     """Counts, exact sums and maxima, added up. Mutable; not thread-safe."""
 
-    __slots__ = ("counts", "maxima", "payload", "shape", "sums")
+    __slots__ = ("counts", "maxima", "payload", "shape", "spread", "sums")
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, spread: int = 0) -> None:
         self.shape = shape
         self.counts: Ints = np.zeros(shape.counts, np.int64)
         self.sums = tuple(ExactSum(bins) for bins in shape.sums)
         self.maxima: Ints = np.full(shape.maxima, SMALLEST)
         self.payload: Any = None
+        self.spread: NDArray[np.float64] = np.zeros(spread)
 
     def apply(self, delta: Delta) -> None:
         """Add a chunk (all but its payload)."""
@@ -71,6 +74,9 @@ class State:
             exact.add(terms)
         if delta.maxima is not None:
             np.maximum(self.maxima, delta.maxima, out=self.maxima)
+        if delta.spread is not None:
+            with np.errstate(all="ignore"):
+                self.spread += delta.spread
 
     def layout(self) -> tuple[int, ...]:
         """The layouts of all exact sums, one after another."""
@@ -91,6 +97,9 @@ class State:
             exact.merge(packed, part)
             at += packed.size
         np.maximum(self.maxima, total.maxima, out=self.maxima)
+        if self.spread.size:
+            with np.errstate(all="ignore"):
+                self.spread += total.spread
 
 
 def _parts(layout: Sequence[int]) -> list[Sequence[int]]:
@@ -107,6 +116,8 @@ class Reduction(ABC):
     """The base of all results (see `mpidist.results.protocol.Result` for what each method promises)."""
 
     has_payload: ClassVar[bool] = False
+    is_ratio: ClassVar[bool] = False
+    """Whether its numbers are quotients of two sums, so that the part of the data that was seen does not scale them."""
 
     inputs: tuple[Lazy, ...]
     digest: str = field(init=False, repr=False, compare=False)
@@ -137,6 +148,41 @@ class Reduction(ABC):
     def read(self, state: State, *, weighted: bool) -> object:
         """The value of a state, as the user gets it."""
 
+    def numbers(self, *, weighted: bool) -> int:  # noqa: ARG002
+        """How many numbers it consists of whose precision can be told from a part of the data; 0 for none."""
+        return 0
+
+    def chunk_numbers(self, delta: Delta, *, weighted: bool) -> NDArray[np.float64]:
+        """What a chunk adds to them, shape (numbers,); to numerators and denominators of a ratio, (2, numbers)."""
+        raise NotImplementedError
+
+    def state_numbers(self, state: State, *, weighted: bool) -> NDArray[np.float64]:
+        """The same of all chunks."""
+        raise NotImplementedError
+
+    def projected(self, value: Any, fraction: float) -> object:
+        """See `Result.projected`."""
+        return value if self.is_ratio else value / fraction
+
+    def drawn(self, total: Total, *, weighted: bool) -> Drawn | None:
+        """See `Result.drawn`."""
+        count = self.numbers(weighted=weighted)
+        if not 0 < count <= MOST_VALUES:
+            return None
+        state = State(self.shape(weighted=weighted))
+        state.merge(total)
+        rows = total.spread.reshape(-1, count)
+        return Drawn(self.state_numbers(state, weighted=weighted), rows, ratio=self.is_ratio)
+
+    def spread_length(self, *, weighted: bool) -> int:
+        """The length of `Total.spread`."""
+        count = self.numbers(weighted=weighted)
+        return (3 if self.is_ratio else 2) * count if count <= MOST_VALUES else 0
+
+    def empty(self, *, weighted: bool) -> State:
+        """The state of no chunks."""
+        return State(self.shape(weighted=weighted), self.spread_length(weighted=weighted))
+
     def check_weighted(self) -> None:  # noqa: B027 - most results have nothing to check
         """Raise ResultError if weights of samples cannot be applied."""
 
@@ -152,11 +198,11 @@ class Reduction(ABC):
 
     def zero(self, *, weighted: bool) -> Total:
         """See `Result.zero`."""
-        return self._total(State(self.shape(weighted=weighted)))
+        return self._total(self.empty(weighted=weighted))
 
     def add(self, a: Total, b: Total, *, weighted: bool) -> Total:
         """See `Result.add`."""
-        state = State(self.shape(weighted=weighted))
+        state = self.empty(weighted=weighted)
         state.merge(a)
         state.merge(b)
         state.payload = self.merge_payloads(self.copy_payload(a.payload), self.copy_payload(b.payload))
@@ -165,7 +211,7 @@ class Reduction(ABC):
     @staticmethod
     def _total(state: State) -> Total:
         layout = state.layout()
-        return Total(layout, *state.pack(layout), payload=state.payload)
+        return Total(layout, *state.pack(layout), payload=state.payload, spread=state.spread)
 
     def merge_payloads(self, a: Any, b: Any) -> Any:
         """See `Result.merge_payloads`. None is neutral."""
@@ -204,18 +250,23 @@ class Accumulating:
         shape = result.shape(weighted=weighted)
         self._result = result
         self._weighted = weighted
-        self._state = State(shape)
+        self._state = result.empty(weighted=weighted)
         self.layout_length = LAYOUT_LENGTH * len(shape.sums)
         self.has_payload = result.has_payload
 
     def prepare(self, values: Sequence[ak.Array], context: ChunkContext) -> object:
         """See `Accumulator.prepare`."""
         try:
-            return self._result.delta(values, context, weighted=self._weighted)
+            delta = self._result.delta(values, context, weighted=self._weighted)
+            if self._state.spread.size:
+                with np.errstate(all="ignore"):  # sums beyond float64 have no spread
+                    numbers = self._result.chunk_numbers(delta, weighted=self._weighted)
+                    delta = replace(delta, spread=spread_of(numbers, context.events))
         except Exception as error:
             if self._result.recorded_at is not None:
                 lazy.blame(error, self._result.recorded_at)
             raise
+        return delta
 
     def commit(self, delta: object) -> None:
         """See `Accumulator.commit`."""
@@ -232,6 +283,10 @@ class Accumulating:
         """See `Accumulator.pack`."""
         return self._state.pack(layout)
 
+    def spread(self) -> NDArray[np.float64]:
+        """See `Accumulator.spread`."""
+        return self._state.spread.copy()
+
     def payload(self) -> object | None:
         """See `Accumulator.payload`."""
         payload: object | None = self._result.copy_payload(self._state.payload)
@@ -239,6 +294,6 @@ class Accumulating:
 
     def load(self, total: Total) -> None:
         """See `Accumulator.load`."""
-        self._state = State(self._state.shape)
+        self._state = self._result.empty(weighted=self._weighted)
         self._state.merge(total)
         self._state.payload = self._result.copy_payload(total.payload)

@@ -62,10 +62,8 @@ class Comm(Protocol):
     def allgather(self, row: NDArray[np.int64]) -> Pending[NDArray[np.int64]]:
         """Collective. Every rank's `row` (n int64, the same n everywhere) to all; gives an array (size, n)."""
 
-    def reduce(
-        self, array: NDArray[np.int64], op: Literal["sum", "max"]
-    ) -> Pending[NDArray[np.int64] | None]:
-        """Collective. Element-wise sum or maximum of equally shaped int64 arrays; None but on rank 0."""
+    def reduce(self, array: NDArray[Any], op: Literal["sum", "max"]) -> Pending[NDArray[Any] | None]:
+        """Collective. Element-wise sum or maximum of equally shaped arrays, all int64 or all float64; None but on rank 0."""
 
     def send(self, data: bytes, to: int, tag: int) -> Pending[None]:
         """Send `data` to rank `to`. May complete only when the receiver has asked for it."""

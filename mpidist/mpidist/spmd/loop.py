@@ -33,7 +33,7 @@ from mpidist.spmd.comm import FIRST_PAUSE, LONGEST_PAUSE
 from mpidist.spmd.exchange import share, tree_reduce, until
 from mpidist.spmd.header import PAUSE, STOP, Gift, Headers, gift_of, row, words_of
 from mpidist.spmd.lease import NOTHING, Lease
-from mpidist.spmd.packing import Lengths, Objects, merge_objects
+from mpidist.spmd.packing import Lengths, Objects, Packed, merge_objects
 from mpidist.spmd.worker import Worker
 
 if TYPE_CHECKING:
@@ -82,8 +82,7 @@ class Reduced:
     headers: Headers
     layout: tuple[int, ...]
     lengths: Lengths
-    sums: NDArray[np.int64]
-    maxima: NDArray[np.int64]
+    packed: Packed
     objects: bytes | None
     """Pickled `Objects`: failures and payloads, as far as they travelled this time; None if neither did."""
     has_payloads: bool
@@ -300,7 +299,7 @@ class Loop:
         verdict = self._agree(headers, [info for infos, _ in found for info in infos])
         last = ending is not None or verdict == "done"
         growth = self._told_growth(last=last)
-        sums, maxima, lengths = worker.accumulators.pack(headers.layout, worker.done, worker.failed)
+        packed, lengths = worker.accumulators.pack(headers.layout, worker.done, worker.failed)
         worker.thaw()
         with_payloads = worker.accumulators.has_payloads and (
             last or headers.total("object_bytes") <= self.pace.most_object_bytes
@@ -309,14 +308,16 @@ class Loop:
         with_failures = failures != self._failures_sent or (last and failures > 0)
         self._failures_sent = failures
 
-        adding, comparing = comm.reduce(sums, "sum"), comm.reduce(maxima, "max")
+        adding, comparing = comm.reduce(packed.sums, "sum"), comm.reduce(packed.maxima, "max")
+        spreading = comm.reduce(packed.spreads, "sum")
         added = yield from until(adding)
         maximum = yield from until(comparing)
+        spread = yield from until(spreading)
         merged: bytes | None = None
         if with_payloads or with_failures:
             mine = blob if with_payloads else Objects({}, objects.failures).dumps()
             merged = yield from tree_reduce(comm, mine, merge_objects(self.plan), OBJECTS_TAG)
-        if added is None or maximum is None:
+        if added is None or maximum is None or spread is None:
             return verdict, None
         state = verdict if last else "running"
         reduced = Reduced(
@@ -326,8 +327,7 @@ class Loop:
             headers,
             headers.layout,
             lengths,
-            added,
-            maximum,
+            Packed(added, maximum, spread),
             merged,
             with_payloads,
             with_failures,

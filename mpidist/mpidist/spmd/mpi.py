@@ -105,10 +105,8 @@ class MpiComm:
         gathered = np.empty((self._size, *given.shape), np.int64)
         return self._track(self._raw.Iallgather(given, gathered), (given, gathered), lambda _: gathered)
 
-    def reduce(
-        self, array: NDArray[np.int64], op: Literal["sum", "max"]
-    ) -> _Pending[NDArray[np.int64] | None]:
-        given = _int64(array)
+    def reduce(self, array: NDArray[Any], op: Literal["sum", "max"]) -> _Pending[NDArray[Any] | None]:
+        given = _numbers(array)
         total = np.empty_like(given) if self._rank == 0 else None
         request = self._raw.Ireduce(given, total, op={"sum": MPI.SUM, "max": MPI.MAX}[op], root=0)
         return self._track(request, (given, total), lambda _: total)
@@ -154,5 +152,11 @@ def duplicate(abandoned: Callable[[], bool] = bool) -> MpiComm:
 
 def _int64(array: NDArray[np.int64]) -> NDArray[np.int64]:
     if array.dtype != np.int64:
-        raise TypeError(f"only int64 crosses ranks, not {array.dtype}")
+        raise TypeError(f"only int64 is gathered, not {array.dtype}")
+    return np.ascontiguousarray(array)
+
+
+def _numbers(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype not in (np.int64, np.float64):
+        raise TypeError(f"only int64 and float64 are reduced, not {array.dtype}")
     return np.ascontiguousarray(array)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mpidist.plan import Plan
     from mpidist.results import Accumulator
 
-__all__ = ["Accumulators", "Lengths", "Objects", "merge_objects", "totals_of"]
+__all__ = ["Accumulators", "Lengths", "Objects", "Packed", "merge_objects", "totals_of"]
 
 Key = tuple[int, str]
 MOST_FAILURES = 1000
@@ -37,12 +37,22 @@ MOST_FAILURES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How the packed vectors are divided: for each (sample, result) lengths of layout, SUM and MAX part."""
+    """How the packed vectors are divided: for each (sample, result) lengths of layout, SUM and MAX part and spread."""
 
     keys: tuple[Key, ...]
     layout: tuple[int, ...]
     sums: tuple[int, ...]
     maxima: tuple[int, ...]
+    spreads: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """Three flat vectors: int64 to be added, int64 of which the largest is taken, float64 to be added."""
+
+    sums: NDArray[np.int64]
+    maxima: NDArray[np.int64]
+    spreads: NDArray[np.float64]
 
 
 class Accumulators:
@@ -66,9 +76,10 @@ class Accumulators:
 
     def pack(
         self, layout: Sequence[int], done: NDArray[np.bool_], failed: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], Lengths]:
+    ) -> tuple[Packed, Lengths]:
         """Copies of everything that is added, with the bitmaps of chunks at the front of the SUM vector."""
         sums, maxima = [pack_bits(done), pack_bits(failed)], []
+        spreads = [each.spread() for each in self.by_key.values()]
         layouts, place = [], 0
         for each in self.by_key.values():
             own = layout[place : place + each.layout_length]
@@ -78,38 +89,47 @@ class Accumulators:
             sums.append(added)
             maxima.append(maximum)
         lengths = Lengths(
-            tuple(self.by_key), tuple(layouts), tuple(map(len, sums[2:])), tuple(map(len, maxima))
+            tuple(self.by_key),
+            tuple(layouts),
+            tuple(map(len, sums[2:])),
+            tuple(map(len, maxima)),
+            tuple(map(len, spreads)),
         )
         empty = np.zeros(0, dtype=np.int64)
-        return np.concatenate(sums), np.concatenate([empty, *maxima]), lengths
+        packed = Packed(
+            np.concatenate(sums), np.concatenate([empty, *maxima]), np.concatenate([[], *spreads])
+        )
+        return packed, lengths
 
 
 def totals_of(
     table: Table,
     lengths: Lengths,
     layout: Sequence[int],
-    sums: NDArray[np.int64],
-    maxima: NDArray[np.int64],
+    packed: Packed,
     payloads: Mapping[Key, object] | None,
     with_payload: frozenset[str],
 ) -> tuple[Ledger, dict[Key, Total]]:
     """The reduced vectors taken apart again. Results whose payload did not travel this time are left out."""
     count = len(table.chunks)
     words = -(-count // 64)
+    sums, maxima = packed.sums, packed.maxima
     ledger = Ledger(table, unpack_bits(sums[:words], count), unpack_bits(sums[words : 2 * words], count))
     totals: dict[Key, Total] = {}
-    at_layout, at_sums, at_maxima = 0, 2 * words, 0
-    for key, n_layout, n_sums, n_maxima in zip(
-        lengths.keys, lengths.layout, lengths.sums, lengths.maxima, strict=True
+    at_layout, at_sums, at_maxima, at_spread = 0, 2 * words, 0, 0
+    for key, n_layout, n_sums, n_maxima, n_spread in zip(
+        lengths.keys, lengths.layout, lengths.sums, lengths.maxima, lengths.spreads, strict=True
     ):
         own_layout = tuple(layout[at_layout : at_layout + n_layout])
         own_sums = sums[at_sums : at_sums + n_sums]
         own_maxima = maxima[at_maxima : at_maxima + n_maxima]
+        own_spread = packed.spreads[at_spread : at_spread + n_spread]
         at_layout, at_sums, at_maxima = at_layout + n_layout, at_sums + n_sums, at_maxima + n_maxima
+        at_spread += n_spread
         if key[1] in with_payload and payloads is None:
             continue
         payload = payloads.get(key) if payloads is not None else None
-        totals[key] = Total(own_layout, own_sums, own_maxima, payload)
+        totals[key] = Total(own_layout, own_sums, own_maxima, payload, own_spread)
     return ledger, totals
 
 

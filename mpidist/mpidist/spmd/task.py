@@ -201,7 +201,7 @@ def scanned(plan: Plan, refs: Sequence[FileRef], rank: Rank) -> list[FileInfo] |
 
 
 def state_message(reduced: Reduced) -> Message:
-    """The exact state as a small dict and buffers: SUM vector, MAX vector, headers, pickled objects, growth."""
+    """The state as a small dict and buffers: SUM vector, MAX vector, headers, pickled objects, growth, spreads."""
     meta = {
         "kind": "state",
         "sequence": reduced.sequence,
@@ -210,7 +210,12 @@ def state_message(reduced: Reduced) -> Message:
         "ranks": len(reduced.headers.rows),
         "layout": list(reduced.layout),
         "keys": [list(key) for key in reduced.lengths.keys],
-        "lengths": [list(reduced.lengths.layout), list(reduced.lengths.sums), list(reduced.lengths.maxima)],
+        "lengths": [
+            list(reduced.lengths.layout),
+            list(reduced.lengths.sums),
+            list(reduced.lengths.maxima),
+            list(reduced.lengths.spreads),
+        ],
         "payloads": reduced.has_payloads,
         "failures": reduced.has_failures,
         "growth": reduced.growth is not None,
@@ -218,11 +223,12 @@ def state_message(reduced: Reduced) -> Message:
         "gift": reduced.gift,
     }
     return meta, [
-        reduced.sums,
-        reduced.maxima,
+        reduced.packed.sums,
+        reduced.packed.maxima,
         reduced.headers.rows,
         reduced.objects or b"",
         reduced.growth or b"",
+        reduced.packed.spreads,
     ]
 
 
@@ -291,8 +297,7 @@ def _probe_values(
             some,
             reduced.lengths,
             reduced.layout,
-            reduced.sums,
-            reduced.maxima,
+            reduced.packed,
             objects.payloads,
             plan.payloads,
         )

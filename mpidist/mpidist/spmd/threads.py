@@ -189,12 +189,11 @@ class ThreadComm:
         checked = _int64(row)
         return self._enter(("allgather", checked.shape), checked, _gathered)
 
-    def reduce(
-        self, array: NDArray[np.int64], op: Literal["sum", "max"]
-    ) -> _Pending[NDArray[np.int64] | None]:
-        checked = _int64(array)
+    def reduce(self, array: NDArray[Any], op: Literal["sum", "max"]) -> _Pending[NDArray[Any] | None]:
+        checked = _numbers(array)
         ufunc = {"sum": np.add, "max": np.maximum}[op]
-        return self._enter(("reduce", op, checked.shape), checked, functools.partial(_reduced, ufunc))
+        what = ("reduce", op, checked.shape, checked.dtype.str)
+        return self._enter(what, checked, functools.partial(_reduced, ufunc))
 
     def broadcast(self, data: bytes, size: int) -> _Pending[bytes]:
         if self._rank == 0 and len(data) != size:
@@ -276,7 +275,13 @@ def run_threads(
 
 def _int64(array: NDArray[np.int64]) -> NDArray[np.int64]:
     if array.dtype != np.int64:
-        raise TypeError(f"only int64 crosses ranks, not {array.dtype}")
+        raise TypeError(f"only int64 is gathered, not {array.dtype}")
+    return np.ascontiguousarray(array)
+
+
+def _numbers(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype not in (np.int64, np.float64):
+        raise TypeError(f"only int64 and float64 are reduced, not {array.dtype}")
     return np.ascontiguousarray(array)
 
 
@@ -284,7 +289,7 @@ def _gathered(brought: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
     return [np.stack(brought) for _ in brought]
 
 
-def _reduced(ufunc: np.ufunc, brought: list[NDArray[np.int64]]) -> list[NDArray[np.int64] | None]:
+def _reduced(ufunc: np.ufunc, brought: list[NDArray[Any]]) -> list[NDArray[Any] | None]:
     total = functools.reduce(ufunc, brought)
     # One rank alone would get its own array back.
     return [np.array(total), *[None] * (len(brought) - 1)]

@@ -107,7 +107,9 @@ class Worker:
         events = reader.read(info, chunk.start, chunk.stop, self.plan.buffers)
         tick()
         values = self.evaluator(events)
-        context = ChunkContext(chunk.first_event, self.weights[chunk.sample](reader, info, chunk))
+        context = ChunkContext(
+            chunk.first_event, self.weights[chunk.sample](reader, info, chunk), chunk.events
+        )
         tick()
         evaluated = time.perf_counter()
         exchanged_by_then = self.seconds["exchange"]

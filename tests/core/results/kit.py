@@ -78,7 +78,9 @@ def cut(
     return [
         Piece(
             events[start:stop],
-            ChunkContext(start, weight[start:stop] if isinstance(weight, np.ndarray) else weight),
+            ChunkContext(
+                start, weight[start:stop] if isinstance(weight, np.ndarray) else weight, stop - start
+            ),
         )
         for start, stop in itertools.pairwise(edges)
     ]
@@ -107,6 +109,7 @@ def total_of(result: Result, accumulators: Sequence[Accumulator], *, weighted: b
         np.sum([sums for sums, _ in packed], axis=0, dtype=np.int64),
         np.max([maxima for _, maxima in packed], axis=0),
         payload,
+        np.sum([accumulator.spread() for accumulator in accumulators], axis=0),
     )
 
 
