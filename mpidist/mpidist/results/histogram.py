@@ -151,7 +151,8 @@ class Histogram(Reduction):
         return np.stack(rows).reshape(len(rows), -1)
 
     def _with_sums(self, bins: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.concatenate([bins, self._sums_of_bins @ bins])
+        # Not a matrix product: BLAS may start threads for it, on processors that other ranks use.
+        return np.concatenate([bins, (self._sums_of_bins * bins).sum(axis=1)])
 
     def chunk_numbers(self, delta: Delta, *, weighted: bool) -> NDArray[np.float64]:  # noqa: ARG002
         """The contents of the bins, and sums of them."""
