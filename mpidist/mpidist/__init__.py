@@ -20,6 +20,7 @@ from .checkpoint import Saved, load
 from .datasets import open
 from .export import to_root
 from .lazy import Lazy, apply, param
+from .precision import precision
 from .results import count, cutflow, hist, max, mean, min, profile, reduce, sum, take
 from .run import Run
 from .session import Session, attach, compute, connect, request
@@ -53,6 +54,7 @@ __all__ = [
     "min",
     "open",
     "param",
+    "precision",
     "profile",
     "reduce",
     "request",

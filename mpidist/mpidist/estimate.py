@@ -13,7 +13,8 @@ result y_c from chunk c with n_c events:
 - Counts have skew errors when they are small, so the interval is not Y +- t sigma but all Y that the sample does not
   contradict: (y - f Y)**2 <= t**2 D f (1 - f) Y, where D = m s2 / y is the variance of y in units of that of single,
   independent entries. Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209 (the score interval), with D as the design effect
-  of L. Kish, *Survey Sampling* (1965). An empty bin has the D of all bins together.
+  of L. Kish, *Survey Sampling* (1965). An empty bin has the D of all bins together, 1 if
+  all are empty.
 - A mean y/d is estimated by itself, with the residuals y_c - (y/d) d_c in place of y_c - r n_c.
 
 t is Student's quantile for m - 1 degrees of freedom: with few chunks s2 itself is not well known.
@@ -136,7 +137,8 @@ def band_of(drawn: Drawn, seen: Seen) -> Band:
         residuals = drawn.spread[0] - 2 * rate * drawn.spread[1] + rate * rate * seen.squares
         variance = np.maximum(residuals, 0.0) * seen.chunks / (seen.chunks - 1)
         size = np.abs(sums)
-        common = np.nansum(variance) / max(float(np.nansum(size)), 1e-300)
+        whole = float(np.nansum(size))
+        common = np.nansum(variance) / whole if whole > 0 else 1.0
         design = np.where(size > 0, variance / size, common)
         factor = student(seen.chunks - 1) ** 2 * (1 - fraction)
         half = factor * design / 2

@@ -216,6 +216,8 @@ class Receipt:
     state: str
     seconds: float
     ranks: int
+    reason: str = ""
+    """Why it was stopped, if the run's `stop_when` did it."""
 
     @property
     def complete(self) -> bool:
@@ -236,6 +238,8 @@ class Receipt:
         left = self.chunks_total - self.chunks_done - self.chunks_failed
         if left > 0:
             text += f", {left} of {self.chunks_total} chunks not reached ({self.state})"
+        if self.reason:
+            text += f"; stopped because {self.reason}"
         return f"{text}; {self.seconds:.2f} s on {self.ranks} rank{'s' if self.ranks != 1 else ''}"
 
     def report(self, most: int = 20) -> str:

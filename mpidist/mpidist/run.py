@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .errors import Failure
     from .ledger import Receipt
     from .plan import Plan
+    from .precision import StopWhen
     from .work import State
 
 __all__ = ["ENDED", "Run"]
@@ -53,7 +54,12 @@ class Run(Shown):
     _shown_as = "run"
 
     def __init__(
-        self, plan: Plan, *worlds: WorldPort, pace: Pace | None = None, kept: Path | None = None
+        self,
+        plan: Plan,
+        *worlds: WorldPort,
+        pace: Pace | None = None,
+        kept: Path | None = None,
+        stop_when: StopWhen | None = None,
     ) -> None:
         """`kept` is the folder in which a detached run writes itself down, for a kernel that comes later (see `Run.attach`)."""
         number, started = uuid.uuid4().hex[:12], time.time()
@@ -61,6 +67,8 @@ class Run(Shown):
         crew = Crew(number, parts, worlds, range(len(worlds)))
         file = None if kept is None else Kept(kept / f"run-{number}", number, plan, started)
         self._prepare(number, plan, started, parts, crew, file)
+        if stop_when is not None:
+            self._stop_when(stop_when)
         self._work.begin()
 
     @classmethod
@@ -83,7 +91,7 @@ class Run(Shown):
         self.stream: Stream[Snapshot] = Stream(f"mpidist-stream-{number}")
         self._work = Work(number, parts, crew, kept, self._publish, self._rested)
         self._sequence = 0
-        self._saved = ""
+        self._saved = self._reason = ""
 
     # --------------------------------------------------------------------- looking
 
@@ -151,8 +159,8 @@ class Run(Shown):
     def result(self, *, partial: bool = False) -> Results:
         """Wait, and give the values by name: plain hist.Hist, numbers, awkward arrays.
 
-        Raises RunFailed when something is missing (failed chunks or files, a stopped run) unless `partial`; and what
-        ended the run, if its ranks died.
+        Raises RunFailed when something is missing (failed chunks or files, a stopped run) unless `partial`, or unless it is
+        what `stop_when` left out; and what ended the run, if its ranks died.
         """
         self.wait()
         snapshot = self.snapshot
@@ -164,7 +172,7 @@ class Run(Shown):
             return snapshot.evaluate()
         self._raise_error()
         receipt = snapshot.receipt
-        if not receipt.complete:
+        if not receipt.complete and (not receipt.reason or receipt.failed):
             hint = (
                 "Hint: run.result(partial=True) gives what is there; run.retry() processes what is missing."
             )
@@ -214,6 +222,25 @@ class Run(Shown):
         """End the run at the next slice and keep what is there. Does not wait; no effect on a run that has ended."""
         self._work.stop()
 
+    def _stop_when(self, condition: StopWhen) -> None:
+        """Stop as soon as a snapshot meets `condition`."""
+
+        def look(snapshot: Snapshot) -> None:
+            if self._reason or snapshot.final or snapshot.progress.fraction >= 1:
+                return  # there is nothing to stop
+            try:
+                met = condition(snapshot)
+            except Exception:
+                logger.exception("run %s: stop_when raised; the run goes on to its end", self.id)
+                unsubscribe()
+                return
+            if met:
+                self._reason = met if isinstance(met, str) else "stop_when was met"
+                unsubscribe()
+                self.stop()
+
+        unsubscribe = self.subscribe(look)
+
     def pause(self) -> None:
         """Hold the run at the next slice: its ranks keep their state and are free for `%px`. Does not wait."""
         self._work.pause()
@@ -231,6 +258,7 @@ class Run(Shown):
         if world is not None:
             worlds = getattr(world, "worlds", None) or [cast("WorldPort", world)]
         self._work.retry(worlds)
+        self._reason = ""
         return self
 
     def join(self, world: WorldPort) -> None:
@@ -251,7 +279,8 @@ class Run(Shown):
         with work.lock:
             parts, waiting = work.parts.states(), work.parts.waiting()
             self._sequence += 1
-            snapshot = Snapshot(self.id, self._sequence, work.state, parts, final, note, waiting)
+            reason = self._reason if work.state == "stopped" else ""
+            snapshot = Snapshot(self.id, self._sequence, work.state, parts, final, note, waiting, reason)
         if parts or note:
             self.stream.reopen()
             self.stream.publish(snapshot)

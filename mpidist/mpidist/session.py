@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any, Self
 from .display import Shown
 from .errors import WorldError, near_names
 from .plan import make_plan
+from .precision import stopping
 from .request import Request
 from .run import ENDED, Run
 from .threadworld import ThreadWorld
 from .world import Local, SessionInfo, World, new_id, sessions, state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
+    from .precision import StopWhen
     from .snapshot import Results
     from .spmd.loop import Pace
     from .world import Launcher
@@ -183,6 +185,7 @@ class Session(Shown):
         pace: Pace | None = None,
         parameters: Mapping[str, object] | None = None,
         detached: bool = False,
+        stop_when: StopWhen | Iterable[StopWhen] | None = None,
         **named: object,
     ) -> Run:
         """Start computing named results on all worlds; returns at once.
@@ -192,12 +195,20 @@ class Session(Shown):
         A `detached` run goes on when this kernel ends, also in an orderly way: `attach` gives another kernel the session, with
         the run in its `runs`. Only `session.close()` ends it.
 
+        `stop_when` ends it early: `md.precision`, or a function that gets each snapshot and returns whether (or, as text, why) it is
+        enough; of several all must be met. The receipt says why it was stopped, and `run.retry()` does the rest. A kernel must be
+        there to ask.
+
         Raises at once, before any rank is asked, what is wrong with the plan (see `make_plan`).
         """
         plan = make_plan({**(results or {}), **named}, parameters=parameters)
+        condition: StopWhen | None = None
+        if stop_when is not None:
+            plan, condition = stopping(plan, stop_when)
         with self._lock:
             worlds = [world for world in self._worlds if world.alive] or [self.world]
-            run = Run(plan, *worlds, pace=pace, kept=self._kept if detached else None)
+            kept = self._kept if detached else None
+            run = Run(plan, *worlds, pace=pace, kept=kept, stop_when=condition)
             self.runs = [each for each in self.runs if each.state not in ENDED] + [run]
         return run
 

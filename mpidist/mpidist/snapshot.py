@@ -190,6 +190,8 @@ class Snapshot:
     note: str = field(default="", compare=False)
     waiting: Mapping[str, int] = field(default_factory=dict, compare=False)
     """How many files of each sample no part has begun with."""
+    reason: str = field(default="", compare=False)
+    """Why it was stopped, if `stop_when` did it."""
 
     def __repr__(self) -> str:
         done, total = self.progress.events_done, self.progress.events_total
@@ -380,4 +382,5 @@ class Snapshot:
             self.state,
             self.seconds,
             len(self.ranks),
+            self.reason,
         )

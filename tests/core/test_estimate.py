@@ -150,6 +150,10 @@ def test_an_empty_bin_may_get_entries_in_what_is_unseen() -> None:
     drawn = Drawn(numbers.sum(axis=0), np.reshape(spread, (2, 2)), ratio=False)
     band = band_of(drawn, Seen(chunks, chunks * n, float(chunks * n * n), 10 * chunks * n))
     assert band.low[0] == 0
+    empty = band_of(
+        replace(drawn, sums=np.zeros(2), spread=np.zeros((2, 2))), Seen(chunks, 4000, 4e5, 40_000)
+    )
+    assert empty.high.tolist() == pytest.approx([student(39) ** 2 * 0.9 / 0.1] * 2)
     assert band.high[0] == pytest.approx(student(39) ** 2 * 0.9 * (40 / 39 / 2) / 0.1, rel=1e-6)
 
 

@@ -79,6 +79,11 @@ class Cutflow(Reduction):
         """One for each bin."""
         return len(self.names) + 1
 
+    @property
+    def number_axes(self) -> tuple[Any, ...]:
+        """The axis of the cuts."""
+        return (hist.axis.StrCategory([_ALL, *self.names], name="cut", label="cut", overflow=False),)
+
     def chunk_numbers(self, delta: Delta, *, weighted: bool) -> NDArray[np.float64]:
         """The contents of the bins."""
         if delta.counts is not None:
@@ -95,7 +100,7 @@ class Cutflow(Reduction):
 
     def read(self, state: State, *, weighted: bool) -> hist.Hist[Any]:  # noqa: ARG002
         """A `hist.Hist` with the axis ``cut``, storage Double or Weight."""
-        axis = hist.axis.StrCategory([_ALL, *self.names], name="cut", label="cut", overflow=False)
+        (axis,) = self.number_axes
         if not state.sums:
             made = hist.Hist(axis, storage=hist.storage.Double())
             made.view(flow=True)[...] = state.counts

@@ -135,6 +135,11 @@ class Histogram(Reduction):
         """One for each bin, one for all bins together but the flow bins, and one for each range that is watched."""
         return math.prod(self.extent) + 1 + len(self.watched)
 
+    @property
+    def number_axes(self) -> tuple[Any, ...]:
+        """All axes."""
+        return self.axes
+
     @cached_property
     def _sums_of_bins(self) -> NDArray[np.float64]:
         """Which bins the numbers beyond the bins are sums of, 0 or 1, shape (numbers - bins, bins)."""

@@ -94,6 +94,11 @@ class Profile(Reduction):
         """One for each bin."""
         return int(self.axis.extent)
 
+    @property
+    def number_axes(self) -> tuple[Any, ...]:
+        """The axis."""
+        return (self.axis,)
+
     def chunk_numbers(self, delta: Delta, *, weighted: bool) -> Floats:
         """Sums of weight times y, and of weights."""
         bins = self.numbers(weighted=weighted)

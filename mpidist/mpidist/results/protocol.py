@@ -22,7 +22,7 @@ Between `layout` and `pack` nothing may be committed. Chunks may be prepared in 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -152,6 +152,15 @@ class Result(Protocol):
 
     def merge_payloads(self, a: object | None, b: object | None) -> object | None:
         """The payload of the chunks of both. `a` and `b` may be used up."""
+        ...
+
+    @property
+    def number_axes(self) -> tuple[Any, ...]:
+        """The axes of the bins that its numbers are the contents of, if they are."""
+        ...
+
+    def numbers(self, *, weighted: bool) -> int:
+        """How many numbers it consists of whose precision can be told from a part of the data; 0 for none."""
         ...
 
     def drawn(self, total: Total, *, weighted: bool) -> Drawn | None:

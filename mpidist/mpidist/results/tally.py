@@ -152,6 +152,11 @@ class Reduction(ABC):
         """How many numbers it consists of whose precision can be told from a part of the data; 0 for none."""
         return 0
 
+    @property
+    def number_axes(self) -> tuple[Any, ...]:
+        """The axes of the bins that they are the contents of, if they are."""
+        return ()
+
     def chunk_numbers(self, delta: Delta, *, weighted: bool) -> NDArray[np.float64]:
         """What a chunk adds to them, shape (numbers,); to numerators and denominators of a ratio, (2, numbers)."""
         raise NotImplementedError
