@@ -158,6 +158,7 @@ class Part:
             int(meta["sequence"]),
             plan,
             time.time() - seconds if self.state is None else self.state.began,
+            dict(zip(plan.columns, sums[len(sums) - len(plan.columns) :].tolist(), strict=True)),
         )
         if self.elsewhere:
             self.state = self._answering(self.state)

@@ -24,10 +24,21 @@ if TYPE_CHECKING:
     from .plan import Plan
     from .results import Total
 
-__all__ = ["PHASES", "BrokenPayload", "PartState", "Progress", "RankStatus", "Results", "Snapshot"]
+__all__ = [
+    "PHASES",
+    "WORKING",
+    "BrokenPayload",
+    "PartState",
+    "Progress",
+    "RankStatus",
+    "Results",
+    "Snapshot",
+]
 
-PHASES = ("scan", "open", "read", "verify", "evaluate", "fill", "exchange", "wait")
+PHASES = ("scan", "open", "read", "decompress", "verify", "evaluate", "fill", "exchange", "wait")
 """What a rank's time is counted as, in seconds; `exchange` is its own work on exchanges, `wait` is for others or for chunks."""
+WORKING = ("open", "read", "decompress", "verify", "evaluate", "fill")
+"""The phases that are work on chunks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +176,9 @@ class Progress:
 class PartState:
     """The exact state of one lease: totals by (sample number, result name), ledger, ranks.
 
-    `began` is when its ranks began to process (seconds since the epoch), `seconds` how long they have.
+    `began` is when its ranks began to process (seconds since the epoch), `seconds` how long they have. `column_bytes` are the
+    stored bytes that all ranks have read of each column of the plan; columns of weights, and others that were read because they
+    were touched, are in the ranks' `bytes_read` only.
     """
 
     ledger: Ledger
@@ -176,6 +189,7 @@ class PartState:
     sequence: int
     plan: Plan
     began: float = 0.0
+    column_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False)
@@ -221,6 +235,15 @@ class Snapshot:
                 earlier = by_rank.get((status.world, status.rank))
                 by_rank[status.world, status.rank] = status if earlier is None else earlier + status
         return tuple(by_rank[rank] for rank in sorted(by_rank))
+
+    @property
+    def column_bytes(self) -> dict[str, int]:
+        """The stored bytes that all ranks have read of each column of the plan."""
+        sums: dict[str, int] = {}
+        for part in self.parts:
+            for name, count in part.column_bytes.items():
+                sums[name] = sums.get(name, 0) + count
+        return sums
 
     @cached_property
     def progress(self) -> Progress:

@@ -44,6 +44,7 @@ STATES = {
 ACTIVITIES = (
     ("scanning", ("scan",), "#92dadd"),
     ("reading", ("open", "read", "verify"), "#5790fc"),
+    ("unpacking", ("decompress",), "#7a21dd"),
     ("evaluating", ("evaluate",), "#f89c20"),
     ("filling", ("fill",), "#964a8b"),
     ("exchanging", ("exchange",), "#e42536"),

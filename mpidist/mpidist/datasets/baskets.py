@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .files import Baskets
+    from .meter import Meter
 
 __all__ = ["Basket", "assemble_lists", "assemble_numbers", "parse"]
 
@@ -41,8 +42,8 @@ class Basket:
     offsets: NDArray[np.int32] | None
 
 
-def parse(raw: memoryview, size: int, entries: int, *, offsets: bool) -> Basket:
-    """Parse and unpack the basket in `raw`, which should have `size` bytes and `entries` entries.
+def parse(raw: memoryview, size: int, entries: int, meter: Meter, *, offsets: bool) -> Basket:
+    """Parse and unpack (timed by `meter`) the basket in `raw`, which should have `size` bytes and `entries` entries.
 
     Raises:
         FrameError: something does not fit, or a checksum is wrong.
@@ -61,7 +62,10 @@ def parse(raw: memoryview, size: int, entries: int, *, offsets: bool) -> Basket:
             f"its header says {found} entries in {border} of {unpacked} bytes; the tree says {entries} entries"
         )
     body = raw[keylen:]
-    content = body if len(body) == unpacked else unpack(body, unpacked)
+    content: memoryview | bytes = body
+    if len(body) != unpacked:
+        with meter.timed("decompress"):
+            content = unpack(body, unpacked)
     if border == unpacked:
         return Basket(entries, content, None)
     data = content[:border]

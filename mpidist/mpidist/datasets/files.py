@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import awkward as ak
     from numpy.typing import NDArray
 
+    from .meter import Meter
+
 __all__ = ["Baskets", "ColumnInfo", "FileInfo", "FileRef", "FormatName", "OpenFile", "ProblemKind"]
 
 FormatName = Literal["ttree", "rntuple", "hdf5"]
@@ -91,14 +93,7 @@ class OpenFile(Protocol):
     tree: str
     format: FormatName
     identity: str  #: changes whenever the content of the file does
-
-    @property
-    def bytes_read(self) -> int:
-        """Stored bytes read so far."""
-
-    @property
-    def seconds_verify(self) -> float:
-        """Seconds spent on checksums so far."""
+    meter: Meter  #: what reading it has cost so far
 
     @property
     def entries(self) -> int:

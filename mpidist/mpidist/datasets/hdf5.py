@@ -29,6 +29,7 @@ from . import forms
 from .dataset import column_type
 from .files import ColumnInfo, FormatName, no_boundaries
 from .items import BlockSums, Index, find_index, is_table, offsets_of
+from .meter import Meter
 from .roots import NoTree
 from .storage import is_remote
 
@@ -55,7 +56,6 @@ class HDF5File:
     """An open HDF5 file."""
 
     format: FormatName = "hdf5"
-    seconds_verify = 0.0  # the HDF5 library verifies Fletcher-32 while it reads
 
     def __init__(self, path: str, tree: str) -> None:
         if is_remote(path):
@@ -63,7 +63,9 @@ class HDF5File:
         self.path = path
         status = Path(path).stat()
         self.identity = f"{status.st_size}:{status.st_mtime_ns}"
-        self.bytes_read = 0
+        self.meter = (
+            Meter()
+        )  # the HDF5 library unpacks and verifies while it reads, and does not tell how long
         self._file = h5py.File(path, "r", locking=False)
         try:
             self.tree, self._root = _choose(path, self._file, tree)
@@ -153,7 +155,7 @@ class HDF5File:
         if len(found) != high - low:
             raise ValueError(f"it has {data.shape[0]} rows, not {high}")
         if data.shape[0]:
-            self.bytes_read += int(data.id.get_storage_size() * (high - low) / data.shape[0])
+            self.meter.columns[name] += int(data.id.get_storage_size() * (high - low) / data.shape[0])
         places = len(found.shape) - 1
         flat = np.ascontiguousarray(found).reshape(-1)
         if flat.dtype.kind in "OS":

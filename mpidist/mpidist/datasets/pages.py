@@ -11,7 +11,6 @@ Source: https://github.com/root-project/root/blob/master/tree/ntuple/doc/BinaryF
 from __future__ import annotations
 
 import struct
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from .frames import FrameError, unpack
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from .meter import Meter
     from .storage import Storage
 
 __all__ = ["PageList", "PageReader", "Pages"]
@@ -116,13 +116,16 @@ class PageList:
 class PageReader:
     """Reads, verifies and decodes pages."""
 
-    def __init__(self, storage: Storage, ntuple: Any) -> None:
+    def __init__(self, storage: Storage, ntuple: Any, meter: Meter) -> None:
         self._storage = storage
         self._ntuple = ntuple
-        self.seconds_verify = 0.0
+        self._meter = meter
 
-    def elements(self, pages: Pages, column: int, start: int, stop: int) -> NDArray[Any]:
-        """The elements `start` to `stop` of a column in a cluster (index columns: ends of lists within the cluster)."""
+    def elements(self, pages: Pages, column: int, start: int, stop: int, name: str) -> NDArray[Any]:
+        """The elements `start` to `stop` of a column in a cluster (index columns: ends of lists within the cluster).
+
+        `name` is the dataset's column that their bytes are counted for.
+        """
         kind = self._ntuple.get_field_metadata(column)
         if stop <= start:
             return np.empty(0, kind.dtype)
@@ -132,6 +135,7 @@ class PageReader:
             (int(pages.offsets[i]), int(pages.sizes[i]) + 8 * int(pages.checksums[i]))
             for i in range(first, last)
         ]
+        self._meter.columns[name] += sum(size for _, size in ranges)
         out = np.empty(stop - start, kind.dtype)
         for i, raw in zip(range(first, last), self._storage.read(ranges), strict=True):
             begin, end = int(pages.edges[i]), int(pages.edges[i + 1])
@@ -147,10 +151,9 @@ class PageReader:
             raise FrameError(f"the file ends within a page of {size} bytes")
         stored = raw[:size]
         if checksum:
-            begin = time.perf_counter()
             (expected,) = _CHECKSUM.unpack(raw[size : size + 8])
-            actual = xxhash.xxh3_64_intdigest(stored)
-            self.seconds_verify += time.perf_counter() - begin
+            with self._meter.timed("verify"):
+                actual = xxhash.xxh3_64_intdigest(stored)
             if actual != expected:
                 raise FrameError(
                     f"the checksum of a page of {size} bytes is {actual:016x}, not {expected:016x}"
@@ -158,7 +161,10 @@ class PageReader:
         packed_float = kind.dtype_str in {"real32trunc", "real32quant"}
         bits = 1 if kind.isbit else kind.nbits if packed_float else 8 * kind.dtype.itemsize
         unpacked = -(-elements * bits // 8)
-        content = stored if size == unpacked else unpack(stored, unpacked)
+        content: memoryview | bytes = stored
+        if size != unpacked:
+            with self._meter.timed("decompress"):
+                content = unpack(stored, unpacked)
         return (
             self._decoded_float(content, elements, kind) if packed_float else decoded(content, elements, kind)
         )

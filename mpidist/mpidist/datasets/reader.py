@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -73,15 +73,20 @@ class Reader:
     def __init__(self, dataset: Dataset, *, max_open: int = 64) -> None:
         self.dataset = dataset
         self.max_open = max_open
-        #: Seconds spent so far on opening files, reading and decoding, and (within that) verifying page checksums.
-        self.seconds: dict[str, float] = {"open": 0.0, "read": 0.0, "verify": 0.0}
-        #: Stored bytes read so far.
-        self.bytes_read = 0
+        #: Seconds spent so far on opening files, unpacking, verifying page checksums, and (all else) reading and decoding.
+        self.seconds: dict[str, float] = {"open": 0.0, "read": 0.0, "decompress": 0.0, "verify": 0.0}
+        #: Stored bytes read so far, by column.
+        self.column_bytes: Counter[str] = Counter()
         #: Columns that were read because they were touched, though nobody said they would be.
         self.on_demand: set[str] = set()
         self._open: OrderedDict[tuple[str, str], OpenFile] = OrderedDict()
         self._recipes: dict[tuple[str, frozenset[str], frozenset[str] | None], Recipe] = {}
         self._lock = threading.RLock()
+
+    @property
+    def bytes_read(self) -> int:
+        """Stored bytes read so far."""
+        return self.column_bytes.total()
 
     def read(
         self,
@@ -156,14 +161,17 @@ class Reader:
             return {}
         with self._lock:
             file = self._file(info)
-            begin, bytes_before, verify_before = time.perf_counter(), file.bytes_read, file.seconds_verify
+            begin, meter = time.perf_counter(), file.meter
+            columns, seconds = Counter(meter.columns), dict(meter.seconds)
             try:
                 with np.errstate(all="ignore"):  # a nan that is converted is no reason for a warning
                     return file.read(info, wanted, start, stop)
             finally:
                 self.seconds["read"] += time.perf_counter() - begin
-                self.seconds["verify"] += file.seconds_verify - verify_before
-                self.bytes_read += file.bytes_read - bytes_before
+                for kind, before in seconds.items():
+                    self.seconds[kind] += meter.seconds[kind] - before
+                    self.seconds["read"] -= meter.seconds[kind] - before
+                self.column_bytes.update(meter.columns - columns)
 
     def _file(self, info: FileInfo) -> OpenFile:
         key = (info.ref.path, info.ref.tree)

@@ -23,6 +23,7 @@ from . import forms
 from .dataset import column_type
 from .files import ColumnInfo, FormatName
 from .frames import FrameError
+from .meter import Meter
 from .pages import PageList, PageReader, Pages
 from .roots import identity_of
 from .storage import Storage, size_of
@@ -68,19 +69,10 @@ class RNTupleFile:
         self._ntuple = directory[tree]
         self.identity = identity_of(directory, size_of(path))
         self._storage = Storage(path, directory.file.source)
-        self._pages = PageReader(self._storage, self._ntuple)
+        self.meter = Meter()
+        self._pages = PageReader(self._storage, self._ntuple, self.meter)
         self._unreadable: dict[str, str] = {}
         self._fields: dict[str, tuple[ak.forms.Form, Node] | None] = {}
-
-    @property
-    def bytes_read(self) -> int:
-        """Stored bytes of pages read so far."""
-        return self._storage.bytes_read
-
-    @property
-    def seconds_verify(self) -> float:
-        """Seconds spent on page checksums so far."""
-        return self._pages.seconds_verify
 
     @cached_property
     def _clusters(self) -> list[tuple[PageList, int, int, int]]:
@@ -207,12 +199,13 @@ class RNTupleFile:
         return pages, column
 
     def elements(
-        self, cluster: tuple[PageList, int], column: int, start: int, stop: int | None, total: int | None
+        self, cluster: tuple[PageList, int], node: Node, start: int, stop: int | None, total: int | None
     ) -> NDArray[Any]:
-        """Elements of a column in a cluster; `total` is how many there must be, if that is known.
+        """Elements of a node's column in a cluster; `total` is how many there must be, if that is known.
 
         A column that was added late has no elements for the first entries; they are zero.
         """
+        column = node.column
         pages, actual = self.pages_of(cluster, column)
         late = 0
         if self._ntuple.column_records[actual].first_element_index and total is not None:
@@ -223,7 +216,8 @@ class RNTupleFile:
             raise FrameError(
                 f"column {column} has {have} elements instead of {stop if total is None else total}"
             )
-        found = self._pages.elements(pages, actual, max(start - late, 0), max(stop - late, 0))
+        name = forms.column_of(node.key)
+        found = self._pages.elements(pages, actual, max(start - late, 0), max(stop - late, 0), name)
         if start < late:
             found = np.concatenate([np.zeros(min(late, stop) - start, found.dtype), found])
         return found
@@ -281,7 +275,7 @@ class _Walk:
         self._pieces.setdefault(name, []).append(values)
 
     def _elements(self, node: Node, start: int, stop: int | None, total: int | None) -> NDArray[Any]:
-        return self._file.elements(self.cluster, node.column, start, stop, total)
+        return self._file.elements(self.cluster, node, start, stop, total)
 
     def _edges(self, node: Node, start: int, stop: int | None, total: int | None) -> NDArray[np.int64]:
         """Begin of the first list and end of each, within the cluster."""

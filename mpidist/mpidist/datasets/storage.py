@@ -32,11 +32,9 @@ class Storage:
     def __init__(self, path: str, source: Any) -> None:
         self._source = source
         self._descriptor = -1 if is_remote(path) else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self.bytes_read = 0
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         """The bytes of each ``(start, size)``; fewer than `size` where the file ends before."""
-        self.bytes_read += sum(size for _, size in ranges)
         if self._descriptor >= 0:
             return [self._local(start, size) for start, size in ranges]
         spans = [(start, start + size) for start, size in ranges]

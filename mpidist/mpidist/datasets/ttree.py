@@ -22,6 +22,7 @@ from .baskets import Basket, assemble_lists, assemble_numbers, parse
 from .dataset import column_type
 from .files import Baskets, ColumnInfo, FormatName
 from .frames import FrameError
+from .meter import Meter, TimedExecutor
 from .roots import identity_of
 from .storage import Storage, size_of
 
@@ -39,20 +40,15 @@ class TTreeFile:
     """An open TTree."""
 
     format: FormatName = "ttree"
-    seconds_verify = 0.0  # zlib, lzma and lz4 verify while they unpack
 
     def __init__(self, path: str, tree: str, directory: Any) -> None:
         self.path = path
         self.tree = tree
         self._directory = directory
         self.identity = identity_of(directory, size_of(path))
+        self.meter = Meter()  # zlib, lzma and lz4 verify while they unpack: that is no time of its own
         self._storage = Storage(path, directory.file.source)
         self._unreadable: dict[str, str] = {}
-
-    @property
-    def bytes_read(self) -> int:
-        """Stored bytes of baskets read so far."""
-        return self._storage.bytes_read
 
     @cached_property
     def _ttree(self) -> Any:
@@ -182,13 +178,18 @@ class TTreeFile:
         last = int(np.searchsorted(edges, stop, side="left")) if stop > start else first
         sizes = where.sizes[first:last].tolist()
         raws = self._storage.read(list(zip(where.seeks[first:last].tolist(), sizes, strict=True)))
+        self.meter.columns[name] += sum(sizes)
         parts = []
         for i, size, raw in zip(range(first, last), sizes, raws, strict=True):
             begin, end = int(edges[i]), int(edges[i + 1])
             low, high = max(start - begin, 0), min(stop, end) - begin
             lists = where.jagged and (offsets or low > 0 or high < end - begin or where.header > 0)
             try:
-                basket = parse(raw, size, end - begin, offsets=lists) if size else self._embedded(name, i)
+                basket = (
+                    parse(raw, size, end - begin, self.meter, offsets=lists)
+                    if size
+                    else self._embedded(name, i)
+                )
             except FrameError as error:
                 raise self._damaged(name, i, begin, end, error) from error
             if lists and basket.offsets is None:
@@ -218,8 +219,15 @@ class TTreeFile:
         branch = self._branches.get(name)
         if branch is None:
             raise SchemaError(f"{self.path} has no column {name!r}")
+        self.meter.columns[name] += _stored_bytes(branch, start, stop)
         try:
-            array = branch.array(entry_start=start, entry_stop=stop, library="ak", array_cache=None)
+            array = branch.array(
+                entry_start=start,
+                entry_stop=stop,
+                library="ak",
+                array_cache=None,
+                decompression_executor=TimedExecutor(self.meter),
+            )
         except Exception as error:
             raise self._damaged(name, None, start, stop, error) from error
         found = named_buffers(array, name)
@@ -275,6 +283,13 @@ def _baskets(branch: Any) -> Baskets | None:
         int(header),
         "" if counter is None else counter.name,
     )
+
+
+def _stored_bytes(branch: Any, start: int, stop: int) -> int:
+    """The bytes in the file of the baskets that hold the entries `start` to `stop`."""
+    edges = np.asarray(branch.entry_offsets, np.int64)
+    sizes = np.asarray(branch.member("fBasketBytes"), np.int64)[: len(edges) - 1]
+    return int(sizes[(edges[:-1] < stop) & (edges[1:] > start)].sum())
 
 
 def named_buffers(array: ak.Array, column: str) -> dict[str, NDArray[Any]]:

@@ -299,7 +299,9 @@ class Loop:
         verdict = self._agree(headers, [info for infos, _ in found for info in infos])
         last = ending is not None or verdict == "done"
         growth = self._told_growth(last=last)
-        packed, lengths = worker.accumulators.pack(headers.layout, worker.done, worker.failed)
+        packed, lengths = worker.accumulators.pack(
+            headers.layout, worker.done, worker.failed, worker.column_bytes
+        )
         worker.thaw()
         with_payloads = worker.accumulators.has_payloads and (
             last or headers.total("object_bytes") <= self.pace.most_object_bytes

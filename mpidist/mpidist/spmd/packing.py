@@ -75,9 +75,13 @@ class Accumulators:
         return {key: _copied(each) for key, each in self.by_key.items() if each.has_payload}
 
     def pack(
-        self, layout: Sequence[int], done: NDArray[np.bool_], failed: NDArray[np.bool_]
+        self,
+        layout: Sequence[int],
+        done: NDArray[np.bool_],
+        failed: NDArray[np.bool_],
+        column_bytes: NDArray[np.int64],
     ) -> tuple[Packed, Lengths]:
-        """Copies of everything that is added, with the bitmaps of chunks at the front of the SUM vector."""
+        """Copies of everything that is added: the bitmaps of chunks at the front of the SUM vector, bytes by column at its end."""
         sums, maxima = [pack_bits(done), pack_bits(failed)], []
         spreads = [each.spread() for each in self.by_key.values()]
         layouts, place = [], 0
@@ -97,7 +101,9 @@ class Accumulators:
         )
         empty = np.zeros(0, dtype=np.int64)
         packed = Packed(
-            np.concatenate(sums), np.concatenate([empty, *maxima]), np.concatenate([[], *spreads])
+            np.concatenate([*sums, column_bytes]),
+            np.concatenate([empty, *maxima]),
+            np.concatenate([[], *spreads]),
         )
         return packed, lengths
 

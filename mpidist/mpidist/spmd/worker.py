@@ -15,7 +15,7 @@ import numpy as np
 
 from mpidist.lazy import Evaluator, Lazy, needed_buffers, origin_of
 from mpidist.results import ChunkContext
-from mpidist.snapshot import PHASES
+from mpidist.snapshot import PHASES, WORKING
 from mpidist.spmd.failing import failure_of
 from mpidist.spmd.guard import StillRunning
 from mpidist.spmd.packing import Accumulators, Objects
@@ -70,7 +70,13 @@ class Worker:
     @property
     def seconds_worked(self) -> float:
         """Time spent on chunks."""
-        return sum(self.seconds[phase] for phase in ("open", "read", "verify", "evaluate", "fill"))
+        return sum(self.seconds[phase] for phase in WORKING)
+
+    @property
+    def column_bytes(self) -> NDArray[np.int64]:
+        """Stored bytes read of each column of the plan."""
+        read = self.reader.column_bytes
+        return np.array([read[name] for name in self.plan.columns], dtype=np.int64)
 
     def freeze(self) -> Objects:
         """Hold back finished chunks from now on; gives what of the state travels as objects."""
