@@ -26,7 +26,8 @@ import numpy as np
 import uhi.io.hdf5
 
 from .errors import DatasetError, ResultError
-from .snapshot import Results
+from .report import Report
+from .snapshot import RankStatus, Results
 from .writing import write_whole
 
 if TYPE_CHECKING:
@@ -51,6 +52,21 @@ class Saved:
     def receipt(self) -> str:
         """What the results contain, as it was printed when the run ended."""
         return str(self.card["receipt"]["text"])
+
+    @property
+    def report(self) -> Report:
+        """Why the run was slow (see `mpidist.report`). Raises DatasetError if the card has no timings."""
+        card = self.card
+        try:
+            return Report(
+                float(card["seconds"]),
+                int(card["receipt"]["events_done"]),
+                tuple(RankStatus(**status) for status in card["ranks"]),
+                {str(name): int(count) for name, count in card.get("column_bytes", {}).items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            msg = f"the run card has no timings that this version can read: {type(error).__name__}: {error}"
+            raise DatasetError(msg) from error
 
     def __repr__(self) -> str:
         return f"{self.results!r}\n{self.receipt}"
@@ -114,6 +130,7 @@ def run_card(snapshot: Snapshot, *, started: float) -> dict[str, Any]:
             "failures": [asdict(failure) for failure in receipt.failures],
         },
         "seconds": snapshot.seconds,
+        "column_bytes": snapshot.column_bytes,
         "ranks": [{**asdict(status), "seconds": dict(status.seconds)} for status in snapshot.ranks],
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
     }

@@ -18,6 +18,7 @@ from .display import Shown
 from .errors import DatasetError, RunFailed
 from .kept import Kept
 from .parts import Parts
+from .report import report_of
 from .snapshot import Progress, Results, Snapshot
 from .spmd.loop import Pace
 from .stream import Stream
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from .ledger import Receipt
     from .plan import Plan
     from .precision import StopWhen
+    from .report import Report
     from .work import State
 
 __all__ = ["ENDED", "Run"]
@@ -126,6 +128,10 @@ class Run(Shown):
             msg = "the run has no snapshot yet. Hint: run.wait()"
             raise RunFailed(msg)
         return self.snapshot.receipt
+
+    def report(self) -> Report:
+        """Why it is slow, now or at its end: time by phase of all ranks and of each, bytes by column, and a verdict in a line."""
+        return report_of(self.snapshot or Snapshot(self.id, 0, self.state, ()))
 
     @property
     def error(self) -> BaseException | None:

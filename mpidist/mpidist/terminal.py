@@ -21,13 +21,16 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from .report import report_of
+from .sheet import data, quantity
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from .run import Run
     from .snapshot import Progress, RankStatus, Snapshot
 
-__all__ = ["panel", "plain_line", "quantity", "render", "watch"]
+__all__ = ["log_line", "panel", "plain_line", "render", "watch"]
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 LOG_PERIOD = 10.0
@@ -62,10 +65,19 @@ def watch(run: Run, *, console: Console | None = None) -> Run:
 def _log(run: Run) -> None:
     last = time.monotonic()
     while run.wait(0.25).state not in ("done", "stopped", "failed", "paused"):
-        if time.monotonic() - last >= LOG_PERIOD and run.snapshot is not None:
+        if time.monotonic() - last >= LOG_PERIOD:
             last = time.monotonic()
-            sys.stdout.write(plain_line(run.snapshot) + "\n")
+            line = run.state if run.snapshot is None else log_line(run.snapshot)
+            sys.stdout.write(line + "\n")
             sys.stdout.flush()
+
+
+def log_line(snapshot: Snapshot) -> str:
+    """State, progress and what limits the run, in one line for a log."""
+    if not snapshot.parts:
+        return f"{snapshot.state}: {snapshot.note}"
+    verdict = report_of(snapshot).verdict
+    return f"{snapshot.state}: {plain_line(snapshot)}" + (f"; {verdict}" if verdict else "")
 
 
 def plain_line(snapshot: Snapshot) -> str:
@@ -74,7 +86,7 @@ def plain_line(snapshot: Snapshot) -> str:
     about = "about " if progress.files_unscanned else ""
     text = (
         f"{quantity(progress.events_done)} of {about}{quantity(progress.events_expected)} events ({progress.fraction:.0%}), "
-        f"{quantity(progress.events_per_second)} events/s, {quantity(progress.bytes_per_second)}B/s"
+        f"{quantity(progress.events_per_second)} events/s, {data(progress.bytes_per_second)}/s"
     )
     if progress.eta is not None and not snapshot.final:
         text += f", {progress.eta:.0f} s left"
@@ -83,14 +95,6 @@ def plain_line(snapshot: Snapshot) -> str:
     if snapshot.failures:
         text += f", {len(snapshot.failures)} failed"
     return text
-
-
-def quantity(value: float) -> str:
-    """A number with three digits and a prefix: 1234567 -> "1.23 M"."""
-    for factor, prefix in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= 0.9995 * factor:
-            return f"{value / factor:.3g}{prefix}"
-    return f"{int(value)}" if float(value).is_integer() else f"{value:.3g}"
 
 
 def render(snapshot: Snapshot) -> RenderableType:
@@ -111,6 +115,8 @@ def render(snapshot: Snapshot) -> RenderableType:
         if isinstance(value, hist.Hist) and len(value.axes) == 1
     ]
     parts: list[RenderableType] = [head, _ranks(snapshot.ranks)]
+    if verdict := report_of(snapshot).verdict:
+        parts.append(Text(verdict))
     if panels:
         parts.append(Columns(panels))
     others = [

@@ -15,6 +15,7 @@ import mpidist as md
 from mpidist import terminal
 from mpidist.plan import make_plan
 from mpidist.run import Run
+from mpidist.sheet import quantity
 from mpidist.snapshot import Progress, Snapshot
 from mpidist.threadworld import ThreadWorld
 
@@ -53,7 +54,7 @@ def shown(thing: Any, width: int = 120) -> str:
     ],
 )
 def test_quantities(value: float, text: str) -> None:
-    assert terminal.quantity(value) == text
+    assert quantity(value) == text
 
 
 def histogram(values: list[float], axis: Any) -> Any:
@@ -166,9 +167,30 @@ def test_elsewhere_it_is_a_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     console = Console(force_terminal=False, width=120, file=io.StringIO())
     terminal.watch(run, console=console)
     lines = capsys.readouterr().out.splitlines()
-    assert all("events/s" in line and "\x1b" not in line for line in lines)
-    assert any(line.startswith(("10 of ", "10 k of ")) for line in lines)
+    assert not any("\x1b" in line for line in lines)
+    assert any(line.startswith(("running: 10 of ", "running: 10 k of ")) for line in lines)
+    assert all("events/s" in line for line in lines if line.startswith("running: "))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "10 k of 10 k events (100%)" in text
     assert "n = 10010" in text
     assert "\x1b" not in text
+
+
+def test_a_line_of_the_log_says_all_that_matters() -> None:
+    of = ledger(table(100, 100), "0", failed="1")
+    state = part(of, ranks=(status(0, 50, evaluate=8.0, wait=2.0),), failures=(failure(50, 100),))
+    assert terminal.log_line(Snapshot("run", 3, "running", (state,))) == (
+        "running: 50 of 200 events (25%), 25 events/s, 0 B/s, 4 s left, 1 failed; limited by evaluating: 80 % of rank time"
+    )
+    short = part(of, ranks=(status(0, 50, evaluate=0.8),))
+    assert terminal.log_line(Snapshot("run", 3, "done", (short,), final=True)) == (
+        "done: 50 of 200 events (25%), 25 events/s, 0 B/s"
+    )
+    scanning = Snapshot("run", 1, "scanning", (), note="3 of 8 files scanned")
+    assert terminal.log_line(scanning) == "scanning: 3 of 8 files scanned"
+
+
+def test_the_verdict_is_shown() -> None:
+    state = part(ledger(table(100), "0"), ranks=(status(0, 50, evaluate=8.0, wait=2.0),))
+    text = shown(terminal.render(Snapshot("run", 3, "running", (state,))))
+    assert "limited by evaluating: 80 % of rank time" in text

@@ -15,6 +15,7 @@
 `Controls`         Pause, Resume, Stop
 `RankTable`        what each rank does
 `Failures`         what is missing from the results, and why
+`Verdict`          what limits the run, in a line
 `SessionView`      the worlds of a session and what it has asked for (not a part of a run)
 =================  ======================================================================
 """
@@ -26,6 +27,7 @@ from .plots import LiveHeatmap, LiveHistogram
 from .sessions import SessionView
 from .status import Controls, Failures, Progress, RankTable
 from .tables import Cutflow, Listing, Values
+from .verdict import Verdict
 from .view import RunView
 
 __all__ = [
@@ -41,4 +43,5 @@ __all__ = [
     "RunView",
     "SessionView",
     "Values",
+    "Verdict",
 ]

@@ -14,6 +14,7 @@ from .plots import LiveHeatmap, LiveHistogram, PlotCard
 from .status import Controls, Failures, Progress, RankTable
 from .style import message
 from .tables import Cutflow, Listing, Values, is_number
+from .verdict import Verdict
 
 if TYPE_CHECKING:
     from mpidist.run import Run
@@ -34,6 +35,7 @@ class RunView(Part):
         self.run = run
         self.progress = Progress()
         self.controls = Controls()
+        self.verdict = Verdict()
         self.failures = Failures()
         self.ranks = RankTable()
         self.cards: dict[str, Part] = {}
@@ -54,7 +56,15 @@ class RunView(Part):
             )
         )
         self._ending = ipywidgets.HTML()
-        self.children = (top, self._ending, self.failures, self._grid, self.ranks, self._problem)
+        self.children = (
+            top,
+            self.verdict,
+            self._ending,
+            self.failures,
+            self._grid,
+            self.ranks,
+            self._problem,
+        )
         self.follow(run)
 
     def attach(self, run: Run) -> None:
@@ -75,7 +85,7 @@ class RunView(Part):
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw `snapshot` in all parts; a part that cannot draw says so in its own place."""
-        for part in (self.progress, self.controls, self.failures, self.ranks):
+        for part in (self.progress, self.controls, self.verdict, self.failures, self.ranks):
             part._draw(snapshot)
         self._show_ending()
         self._add_cards(snapshot)
