@@ -21,11 +21,13 @@ from .datasets import open
 from .export import to_root
 from .lazy import Lazy, apply, param
 from .precision import precision
+from .preflight import plan
 from .results import count, cutflow, hist, max, mean, min, profile, reduce, sum, take
 from .run import Run
 from .session import Session, attach, compute, connect, request
 from .snapshot import Results, Snapshot
 from .spmd.loop import Pace
+from .stream import Stream
 from .terminal import watch
 from .version import __version__ as __version__
 from .world import Local, sessions
@@ -39,6 +41,7 @@ __all__ = [
     "Saved",
     "Session",
     "Snapshot",
+    "Stream",
     "apply",
     "attach",
     "axis",
@@ -54,6 +57,7 @@ __all__ = [
     "min",
     "open",
     "param",
+    "plan",
     "precision",
     "profile",
     "reduce",

@@ -16,6 +16,7 @@ from .display import Shown
 from .errors import WorldError, near_names
 from .plan import make_plan
 from .precision import stopping
+from .preflight import preflight
 from .request import Request
 from .run import ENDED, Run
 from .threadworld import ThreadWorld
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .precision import StopWhen
+    from .preflight import Preflight
     from .snapshot import Results
     from .spmd.loop import Pace
     from .world import Launcher
@@ -211,6 +213,24 @@ class Session(Shown):
             run = Run(plan, *worlds, pace=pace, kept=kept, stop_when=condition)
             self.runs = [each for each in self.runs if each.state not in ENDED] + [run]
         return run
+
+    def plan(
+        self,
+        results: Mapping[str, object] | None = None,
+        /,
+        *,
+        parameters: Mapping[str, object] | None = None,
+        **named: object,
+    ) -> Preflight:
+        """What these results will need on the session's ranks, before they are run: columns, bytes, chunks, time and memory.
+
+        Looks at a few files and runs the results on a few events in this kernel, which takes a few seconds; no rank is asked.
+
+        Raises what `run` raises at once, DatasetError if none of these files can be used, and what your code raises on the events,
+        with the line where it was recorded.
+        """
+        plan = make_plan({**(results or {}), **named}, parameters=parameters)
+        return preflight(plan, ranks=max(self.size, 1))
 
     def close(self) -> None:
         """End the ranks and take back what was asked for. Runs that go on are stopped with what they have."""

@@ -94,7 +94,7 @@ class Worker:
         """Process a chunk, calling `tick` between its steps. Raises nothing but KeyboardInterrupt."""
         try:
             with rank.guard.opened():
-                prepared = Prepared(chunk, self._prepare(chunk, table.info[chunk.file], tick))
+                prepared = Prepared(chunk, self.prepare(chunk, table.info[chunk.file], tick))
         except (Exception, SystemExit, StillRunning) as error:  # noqa: BLE001 (kept as a failure of the chunk)
             path, sample = table.info[chunk.file].ref.path, table.samples[chunk.sample]
             self.failures.append(
@@ -106,7 +106,8 @@ class Worker:
         else:
             self._commit(prepared)
 
-    def _prepare(self, chunk: Chunk, info: FileInfo, tick: Callable[[], None]) -> tuple[object, ...]:
+    def prepare(self, chunk: Chunk, info: FileInfo, tick: Callable[[], None]) -> tuple[object, ...]:
+        """What a chunk contributes to each result; `tick` is called once it is read, and between later steps. Raises whatever fails."""
         reader = self.reader
         exchanged = self.seconds["exchange"]
         began, before = time.perf_counter(), dict(reader.seconds)
