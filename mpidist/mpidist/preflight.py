@@ -96,7 +96,7 @@ class Preflight:
         files = sum(sample.files for sample in self.samples)
         count = f"{files} file{'' if files == 1 else 's'}"
         columns = f"{len(self.columns)} column{'' if len(self.columns) == 1 else 's'}"
-        needs = f"{columns}, {about}{data(self.bytes)} to read, {about}{self.chunks} chunks"
+        needs = f"{columns}, {about}{data(self.bytes)} to read, {about}{self.chunks} chunk{'' if self.chunks == 1 else 's'}"
         a_rank = f"about {data(memory.value)} a rank ({data(memory.low)} to {data(memory.high)})"
         return [
             f"{about}{quantity(self.events)} events in {count}: {needs}",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -120,6 +122,15 @@ def test_columns_of_weights_are_needed_too() -> None:
     by_sample = {file.sample: file.bytes for file in found.looked}
     plain = md.plan(pt=md.sum(md.open(PART.format(0)).Muon.pt))
     assert by_sample["a"] > plain.bytes
+
+
+def test_no_mpi_in_the_kernel() -> None:
+    code = (
+        f"import sys, mpidist as md; md.plan(n=md.count(md.open({PART.format(0)!r}).nMuon)); "
+        "print([name for name in sys.modules if name.split('.')[0] == 'mpi4py'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 # ------------------------------------------------------------------ the user's mistakes

@@ -535,3 +535,16 @@ def test_requests_in_the_background(state: Path) -> None:
 
 def fail() -> None:
     raise ZeroDivisionError
+
+
+def test_why_it_is_slow_and_what_was_expected(session: Session, files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    results = {"pt": md.hist(near(events.Muon.pt), md.axis.Regular(50, 0, 100)), "n": md.count(events.nMuon)}
+    expected = session.plan(results)
+    run = session.run(results)
+    run.result()
+    report = run.report()
+    assert (expected.ranks, expected.events) == (len(report.ranks), report.events) == (session.size, 800_000)
+    assert set(expected.columns) == set(report.column_bytes) == {"Muon_pt", "nMuon"}
+    assert 0 < sum(report.column_bytes.values()) == report.bytes_read <= expected.bytes
+    assert report.phases["decompress"] > 0
