@@ -25,10 +25,11 @@ from .preflight import plan
 from .results import count, cutflow, hist, max, mean, min, profile, reduce, sum, take
 from .run import Run
 from .session import Session, attach, compute, connect, request
-from .snapshot import Results, Snapshot
+from .snapshot import Snapshot
 from .spmd.loop import Pace
 from .stream import Stream
 from .terminal import watch
+from .values import Results
 from .version import __version__ as __version__
 from .world import Local, sessions
 

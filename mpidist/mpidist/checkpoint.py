@@ -27,7 +27,8 @@ import uhi.io.hdf5
 
 from .errors import DatasetError, ResultError
 from .report import Report
-from .snapshot import RankStatus, Results
+from .snapshot import RankStatus
+from .values import Results
 from .writing import write_whole
 
 if TYPE_CHECKING:

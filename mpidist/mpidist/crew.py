@@ -74,7 +74,7 @@ class Crew:
     """Worlds, numbered in the order in which the run met them; some of them are in use."""
 
     def __init__(self, run_id: str, parts: Parts, worlds: Iterable[WorldPort], used: Iterable[int]) -> None:
-        self._run, self._parts = run_id, parts
+        self.run, self._parts = run_id, parts
         self._worlds = list(worlds)
         self._used = list(used)
 
@@ -93,6 +93,11 @@ class Crew:
     def __contains__(self, number: int) -> bool:
         """Whether the world of that number is in use."""
         return number in self._used
+
+    @property
+    def used(self) -> list[WorldPort]:
+        """Those in use."""
+        return [self._worlds[number] for number in self._used]
 
     @property
     def several(self) -> bool:
@@ -136,7 +141,7 @@ class Crew:
     def tell(self, word: str) -> None:
         """A word to all ranks that are at work."""
         for number in {part.world for part in self._parts.active}:
-            self._worlds[number].control(self._run, word)
+            self._worlds[number].control(self.run, word)
 
     # -------------------------------------------------------------------- dividing
 
@@ -160,7 +165,7 @@ class Crew:
                 break
             giver.gifts += 1
             share = self._weight(number) / (self._weight(number) + self._weight(giver.world))
-            self._worlds[giver.world].control(self._run, give(giver.gifts, share))
+            self._worlds[giver.world].control(self.run, give(giver.gifts, share))
         return []
 
     def _idle(self) -> list[int]:
@@ -171,7 +176,7 @@ class Crew:
         at_work = {part.world for part in active}
         idle = [n for n in self._used if n not in at_work and self._worlds[n].open]
         # Behind another run's task it would wait, while its work could be others'.
-        return [n for n in idle if not active or not self._worlds[n].others(self._run)]
+        return [n for n in idle if not active or not self._worlds[n].others(self.run)]
 
     def _weight(self, number: int) -> float:
         """How fast a world is: as measured in this run, else by its number of ranks."""

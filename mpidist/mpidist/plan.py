@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from . import lazy
 from .chunks import Cost
-from .errors import ResultError
+from .errors import ResultError, near_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +75,31 @@ class Plan:
             state.update(f"\0{name}={value!r}".encode())
         return state.hexdigest()
 
+    @property
+    def _weights(self) -> list[lazy.Lazy]:
+        return [each.weight for each in self.dataset.samples if isinstance(each.weight, lazy.Lazy)]
+
+    def with_parameters(self, values: Mapping[str, object]) -> Plan:
+        """The same plan with other values of some parameters.
+
+        Raises TypeError for an unknown parameter, LazyUsage for a value that it cannot take.
+        """
+        known = lazy.parameters_of([*self.outputs, *self._weights])
+        return replace(self, parameters={**self.parameters, **_checked(values, known)})
+
+    def key(self, name: str) -> str:
+        """Identifies the value of a result: equal keys mean equal values, as long as the files are the same.
+
+        It has the dataset, the weights of the samples, the result, and the values of those parameters that take part.
+        """
+        used = lazy.parameters_of([*self.results[name].inputs, *self._weights])
+        weights = [_weight_digest(sample.weight) for sample in self.dataset.samples]
+        values = sorted((name, repr(self.parameters[name])) for name in used)
+        # A range that is found from the first files depends on which come first.
+        seed = self.seed if self.results[name].probe() is not None else 0
+        parts = [self.dataset.digest, *weights, self.results[name].digest, repr(values), str(seed)]
+        return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
     def probes(self) -> dict[str, Result]:
         """For the results whose axis is still open: the results that find its range."""
         found = {name: result.probe() for name, result in self.results.items()}
@@ -87,6 +112,17 @@ class Plan:
             for name, result in self.results.items()
         }
         return replace(self, results=results)
+
+
+def _checked(values: Mapping[str, object], known: Mapping[str, lazy.Param]) -> dict[str, Any]:
+    """Values that parameters can take."""
+    for name in values:
+        if name not in known:
+            near = near_names(name, known)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {sorted(known) or 'none'}"
+            msg = f"no parameter {name!r} in these results. Hint: {hint}"
+            raise TypeError(msg)
+    return {name: known[name].checked(value) for name, value in values.items()}
 
 
 def _weight_digest(weight: float | lazy.Lazy | None) -> str:
@@ -126,11 +162,7 @@ def make_plan(
     weights = [each.weight for each in dataset.samples if isinstance(each.weight, lazy.Lazy)]
     known = lazy.parameters_of([*arrays, *weights])
     values = {name: param.value for name, param in known.items()}
-    for name, value in (parameters or {}).items():
-        if name not in known:
-            msg = f"no parameter {name!r} in these results. Hint: there are {sorted(known) or 'none'}"
-            raise TypeError(msg)
-        values[name] = known[name].checked(value)
+    values |= _checked(parameters or {}, known)
     plan = Plan(dataset, checked, values, seed)
     for result in checked.values():  # a storage that cannot hold the samples' weights is refused here
         (result if result.probe() is None else result.settle(None)).accumulator(weighted=plan.weighted)

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .checkpoint import save
 from .crew import Crew
 from .display import Shown
-from .errors import DatasetError, RunFailed
+from .errors import DatasetError, RunFailed, WorldError
 from .kept import Kept
+from .memo import Memo, Stamps
 from .parts import Parts
 from .report import report_of
-from .snapshot import Progress, Results, Snapshot
+from .snapshot import Progress, Snapshot
 from .spmd.loop import Pace
 from .stream import Stream
 from .work import ENDED, Work
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from .plan import Plan
     from .precision import StopWhen
     from .report import Report
+    from .snapshot import Finished
+    from .values import Results
     from .work import State
 
 __all__ = ["ENDED", "Run"]
@@ -62,13 +67,16 @@ class Run(Shown):
         pace: Pace | None = None,
         kept: Path | None = None,
         stop_when: StopWhen | None = None,
+        memo: Memo | None = None,
     ) -> None:
-        """`kept` is the folder in which a detached run writes itself down, for a kernel that comes later (see `Run.attach`)."""
-        number, started = uuid.uuid4().hex[:12], time.time()
-        parts = Parts(plan, pace or Pace(), detached=kept is not None)
-        crew = Crew(number, parts, worlds, range(len(worlds)))
-        file = None if kept is None else Kept(kept / f"run-{number}", number, plan, started)
-        self._prepare(number, plan, started, parts, crew, file)
+        """`kept` is the folder in which a detached run writes itself down, for a kernel that comes later (see `Run.attach`).
+
+        `memo` has results of earlier runs.
+        """
+        number = uuid.uuid4().hex[:12]
+        self._prepare(number, time.time(), plan, pace or Pace(), memo)
+        file = None if kept is None else Kept(kept / f"run-{number}", number, plan, self.started)
+        self._aim(plan, worlds, file)
         if stop_when is not None:
             self._stop_when(stop_when)
         self._work.begin()
@@ -81,19 +89,39 @@ class Run(Shown):
         """
         kept, parts, names = Kept.read(file)
         run = cls.__new__(cls)
-        crew = Crew.attached(kept.id, parts, names, worlds)
-        run._prepare(kept.id, kept.plan, kept.started, parts, crew, kept)
+        run._prepare(kept.id, kept.started, kept.plan, Pace(), None)
+        run._use(kept.plan, parts, Crew.attached(kept.id, parts, names, worlds), kept)
         run._work.take_over()
         return run
 
-    def _prepare(
-        self, number: str, plan: Plan, started: float, parts: Parts, crew: Crew, kept: Kept | None
-    ) -> None:
-        self.id, self.plan, self.started = number, plan, started
+    def _prepare(self, number: str, started: float, plan: Plan, pace: Pace, memo: Memo | None) -> None:
+        self.id, self.started, self._pace = number, started, pace
         self.stream: Stream[Snapshot] = Stream(f"mpidist-stream-{number}")
-        self._work = Work(number, parts, crew, kept, self._publish, self._rested)
-        self._sequence = 0
+        self.previous: Snapshot | None = None
+        self._reused: Mapping[str, Finished] = {}
+        self._memo, self._stamps = memo or Memo(), Stamps(plan)
+        self._lock = threading.RLock()
+        self._sequence = self._aims = 0
         self._saved = self._reason = ""
+
+    def _aim(self, plan: Plan, worlds: Sequence[WorldPort], file: Kept | None = None) -> None:
+        """Work on `plan` from now on; not yet begun."""
+        reused = {} if file is not None else self._memo.recall(plan, self.id)
+        self._reused = reused
+        rest = {name: result for name, result in plan.results.items() if name not in reused}
+        parts = Parts(replace(plan, results=rest) if reused else plan, self._pace, detached=file is not None)
+        if not rest:
+            parts.excuse()
+        number = f"{self.id}-{self._aims}" if self._aims else self.id
+        self._aims += 1
+        self._use(plan, parts, Crew(number, parts, worlds, range(len(worlds))), file)
+
+    def _use(self, plan: Plan, parts: Parts, crew: Crew, file: Kept | None) -> None:
+        self.plan = plan
+        work = Work(
+            crew.run, parts, crew, file, lambda note: self._publish(work, note), lambda: self._rested(work)
+        )
+        self._work = work
 
     # --------------------------------------------------------------------- looking
 
@@ -101,6 +129,16 @@ class Run(Shown):
     def state(self) -> State:
         """ "starting", "scanning", "running", "paused", "done", "stopped" or "failed"."""
         return self._work.state
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The values of the parameters now, by name (see `set`)."""
+        return dict(self.plan.parameters)
+
+    @property
+    def reused(self) -> tuple[str, ...]:
+        """The names of the results that did not have to be computed, for an earlier run, or other values before, had them."""
+        return tuple(self._reused)
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -155,8 +193,13 @@ class Run(Shown):
         The notebook's interrupt button (KeyboardInterrupt) stops the run cleanly, keeps what is there, and leaves the
         ranks usable; a second one leaves at once.
         """
+        until = None if timeout is None else time.monotonic() + timeout
         try:
-            self._work.rest.wait(timeout)
+            while True:
+                work = self._work
+                rested = work.rest.wait(None if until is None else max(0.0, until - time.monotonic()))
+                if work is self._work or not rested:  # else `set` has begun anew
+                    return self
         except KeyboardInterrupt:
             self.stop()
             self._work.rest.wait()
@@ -228,6 +271,45 @@ class Run(Shown):
         """End the run at the next slice and keep what is there. Does not wait; no effect on a run that has ended."""
         self._work.stop()
 
+    def set(self, **parameters: object) -> Run:
+        """Compute with other values of parameters: ``run.set(pt_cut=25)``. Does not wait; returns the run itself.
+
+        What is under way is ended at the next slice, with nothing kept of it; `previous` has the last snapshot of the former values.
+        Results that do not depend on what has changed, and those whose values were computed before, are at hand at once
+        (`reused`); the ranks have the columns in their memory as far as it suffices.
+
+        Raises
+        ------
+        TypeError
+            For the name of a parameter that the results do not have.
+        LazyUsage
+            For a value that the parameter cannot take.
+        WorldError
+            If the ranks are gone, or the run is detached.
+        """
+        with self._lock:
+            plan = self.plan.with_parameters(parameters)
+            before = self._work
+            if plan.parameters == self.plan.parameters and before.state not in ("stopped", "failed"):
+                return self
+            if before.detached:
+                msg = "the parameters of a detached run cannot be changed. Hint: session.run(..., parameters={...}) again"
+                raise WorldError(msg)
+            self._keep_previous()
+            self._reason = ""
+            self._aim(plan, before.crew.used)
+        before.stop()
+        self._work.begin()
+        return self
+
+    def _keep_previous(self) -> None:
+        """Keep the newest snapshot for comparison, unless an earlier one knows more."""
+        now, before = self.snapshot, self.previous
+        if now is None or not now.parts or now.parameters != self.plan.parameters:
+            return
+        if before is None or now.progress.fraction >= before.progress.fraction:
+            self.previous = now
+
     def _stop_when(self, condition: StopWhen) -> None:
         """Stop as soon as a snapshot meets `condition`."""
 
@@ -280,23 +362,44 @@ class Run(Shown):
 
     # ------------------------------------------------------------------ publishing
 
-    def _publish(self, note: str = "", *, final: bool = False) -> None:
-        work = self._work
-        with work.lock:
-            parts, waiting = work.parts.states(), work.parts.waiting()
-            self._sequence += 1
-            reason = self._reason if work.state == "stopped" else ""
-            snapshot = Snapshot(self.id, self._sequence, work.state, parts, final, note, waiting, reason)
-        if parts or note:
-            self.stream.reopen()
-            self.stream.publish(snapshot)
+    def _publish(self, work: Work, note: str = "", *, final: bool = False) -> None:
+        with self._lock:
+            if work is not self._work:
+                return  # it was about other values of parameters
+            with work.lock:
+                parts, waiting = work.parts.states(), work.parts.waiting()
+                if not work.parts.pool and not parts and self._reused:
+                    parts = next(iter(self._reused.values())).source.parts  # nothing had to be done
+                self._sequence += 1
+                snapshot = Snapshot(
+                    self.id,
+                    self._sequence,
+                    work.state,
+                    parts,
+                    final,
+                    note,
+                    waiting,
+                    self._reason if work.state == "stopped" else "",
+                    self.plan.parameters,
+                    tuple(self.plan.results),
+                    self._reused,
+                )
+            if parts or note:
+                self.stream.reopen()
+                self.stream.publish(snapshot)
 
-    def _rested(self) -> None:
+    def _rested(self, work: Work) -> None:
         """The last snapshot, for now or for ever."""
-        self._publish(final=self._work.ended)
-        if self._work.ended:
-            self.stream.close()
-        if self._work.out_of_time:
+        self._publish(work, final=work.ended)
+        with self._lock:
+            if work is not self._work:
+                return
+            if work.ended:
+                self.stream.close()
+            plan, snapshot = self.plan, self.snapshot
+        if work.state == "done" and snapshot is not None:
+            self._memo.remember(snapshot, plan, self._stamps)
+        if work.out_of_time:
             self._rescue()
 
     def _rescue(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .display import Shown
 from .errors import WorldError, near_names
+from .memo import Memo
 from .plan import make_plan
 from .precision import stopping
 from .preflight import preflight
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
     from .precision import StopWhen
     from .preflight import Preflight
-    from .snapshot import Results
     from .spmd.loop import Pace
+    from .values import Results
     from .world import Launcher
 
 __all__ = ["Session", "attach", "compute", "connect", "request"]
@@ -54,6 +55,7 @@ class Session(Shown):
         self.requests: list[Request[World]] = []
         self._worlds: list[World] = list(worlds)
         self._closed = self._activated = False
+        self._memo = Memo()
         self._lock = threading.RLock()
 
     @property
@@ -210,7 +212,7 @@ class Session(Shown):
         with self._lock:
             worlds = [world for world in self._worlds if world.alive] or [self.world]
             kept = self._kept if detached else None
-            run = Run(plan, *worlds, pace=pace, kept=kept, stop_when=condition)
+            run = Run(plan, *worlds, pace=pace, kept=kept, stop_when=condition, memo=self._memo)
             self.runs = [each for each in self.runs if each.state not in ENDED] + [run]
         return run
 

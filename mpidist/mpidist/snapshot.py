@@ -9,102 +9,29 @@ states.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import Failure, ResultError, near_names
+from .errors import Failure, ResultError
 from .estimate import Estimate, Seen, estimate_of
 from .ledger import Ledger, Receipt, SampleProgress
+from .values import BrokenPayload, Results
 
 if TYPE_CHECKING:
-    from .plan import Plan
-    from .results import Total
+    from collections.abc import Mapping
 
-__all__ = [
-    "PHASES",
-    "WORKING",
-    "BrokenPayload",
-    "PartState",
-    "Progress",
-    "RankStatus",
-    "Results",
-    "Snapshot",
-]
+    from .plan import Plan
+    from .results import Result, Total
+
+__all__ = ["PHASES", "WORKING", "Finished", "PartState", "Progress", "RankStatus", "Snapshot"]
 
 PHASES = ("scan", "open", "read", "decompress", "verify", "evaluate", "fill", "exchange", "wait")
 """What a rank's time is counted as, in seconds; `exchange` is its own work on exchanges, `wait` is for others or for chunks."""
 WORKING = ("open", "read", "decompress", "verify", "evaluate", "fill")
 """The phases that are work on chunks."""
-
-
-@dataclass(frozen=True, slots=True)
-class BrokenPayload:
-    """Stands for a result whose merging raised in the user's code; looking at it raises."""
-
-    error: str
-
-
-class Results(Mapping[str, Any]):
-    """The values of a run by name: `results.mass` or `results["mass"]`.
-
-    Results that could not be made, because the user's functions raised, are in `broken` with the reason. They are not
-    among the names; asking for one raises ResultError.
-    """
-
-    def __init__(self, values: Mapping[str, Any], broken: Mapping[str, str] | None = None) -> None:
-        self._values = dict(values)
-        self.broken = dict(broken or {})
-
-    def __getitem__(self, name: str) -> Any:
-        if name in self.broken:
-            msg = f"result {name!r} could not be made: {self.broken[name]}"
-            raise ResultError(msg)
-        try:
-            return self._values[name]
-        except KeyError:
-            raise KeyError(self._unknown(name)) from None
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._values
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(self._unknown(name)) from None
-
-    def _unknown(self, name: str) -> str:
-        near = near_names(name, self._values)
-        if near:
-            return f"no result {name!r}. Hint: did you mean {' or '.join(near)}?"
-        return f"no result {name!r}. Hint: there are {', '.join(self._values) or 'none yet'}."
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self._values]
-
-    def __repr__(self) -> str:
-        lines = [f"  {name}: {_one_line(value)}" for name, value in self._values.items()]
-        lines += [f"  {name}: could not be made: {error}" for name, error in self.broken.items()]
-        return "\n".join(["Results", *lines])
-
-
-def _one_line(value: object) -> str:
-    if hasattr(value, "axes") and hasattr(value, "sum"):
-        axes = " x ".join(f"{type(axis).__name__}({len(axis)})" for axis in value.axes)
-        return f"hist.Hist {axes}"
-    return " ".join(repr(value).split())[:100]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +133,12 @@ class Snapshot:
     """How many files of each sample no part has begun with."""
     reason: str = field(default="", compare=False)
     """Why it was stopped, if `stop_when` did it."""
+    parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The values of the parameters that it was computed with."""
+    order: tuple[str, ...] = field(default=(), compare=False)
+    """The names of all results, if `parts` have only some of them."""
+    reused: Mapping[str, Finished] = field(default_factory=dict, compare=False)
+    """Results that did not have to be computed, for an earlier run has them."""
 
     def __repr__(self) -> str:
         done, total = self.progress.events_done, self.progress.events_total
@@ -312,20 +245,36 @@ class Snapshot:
         A result of several samples is one histogram with a leading axis "dataset", or a dict by sample. A result that
         is not in this snapshot (large payloads travel with the last one only) is left out.
         """
-        if not self.parts:
-            return Results({})
         values: dict[str, Any] = {}
         broken: dict[str, str] = {}
-        for name, result in self.parts[-1].plan.results.items():
+        for name in self.names:
             try:
-                by_sample = self._by_sample(name)
-                if by_sample:
-                    alone = len(by_sample) == 1
-                    values[name] = next(iter(by_sample.values())) if alone else result.stack(by_sample)
+                if name in self.reused:
+                    values[name] = self.reused[name].value()
+                    continue
+                totals = self._totals(name)
+                if totals:
+                    plan = self.parts[-1].plan
+                    values[name] = value_of(plan.results[name], totals, weighted=plan.weighted)
             except Exception as error:  # noqa: BLE001 (of the user's functions; Results raises it)
                 own = isinstance(error, ResultError)
                 broken[name] = str(error) if own else f"{type(error).__name__}: {error}"
         return Results(values, broken)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all results, in the user's order."""
+        own = tuple(self.parts[-1].plan.results) if self.parts else ()
+        return self.order or own
+
+    def finished(self, name: str, source: Snapshot) -> Finished | None:
+        """A result of a snapshot that lacks nothing, to be kept; None if it could not be made."""
+        if name in self.reused:
+            return self.reused[name]
+        if name not in self.results:
+            return None
+        plan = self.parts[-1].plan
+        return Finished(plan.results[name], self._totals(name), plan.weighted, source)
 
     def estimate(self, name: str) -> Estimate | None:
         """What the full data will give for a result, with the error of not having seen all of it (see `mpidist.estimate`).
@@ -342,11 +291,12 @@ class Snapshot:
         return {}
 
     def _estimate(self, name: str) -> Estimate | None:
-        if not self.parts or name not in self.results:
+        if name in self.reused:
+            return self.reused[name].estimate()
+        if name not in self.results:
             return None
         plan = self.parts[-1].plan
-        totals = {sample.name: self.total(i, name) for i, sample in enumerate(plan.dataset.samples)}
-        return estimate_of(plan.results[name], totals, self.seen, weighted=plan.weighted)
+        return estimate_of(plan.results[name], self._totals(name), self.seen, weighted=plan.weighted)
 
     @cached_property
     def seen(self) -> dict[str, Seen]:
@@ -361,18 +311,19 @@ class Snapshot:
             found[sample.name] = Seen(len(events), sample.events_done, float(events @ events), expected)
         return found
 
-    def _by_sample(self, name: str) -> dict[str, object]:
-        """The value of one result for each sample; empty if it is not in this snapshot."""
-        plan = self.parts[-1].plan
-        by_sample: dict[str, object] = {}
-        for number, sample in enumerate(plan.dataset.samples):
+    def _totals(self, name: str) -> dict[str, Total]:
+        """The exact sums of one result for each sample; empty if it is not in this snapshot."""
+        if not self.parts:
+            return {}
+        totals: dict[str, Total] = {}
+        for number, sample in enumerate(self.parts[-1].plan.dataset.samples):
             total = self.total(number, name)
             if total is None:
                 return {}
             if isinstance(total.payload, BrokenPayload):
                 raise ResultError(total.payload.error)
-            by_sample[sample.name] = plan.results[name].value(total, weighted=plan.weighted)
-        return by_sample
+            totals[sample.name] = total
+        return totals
 
     def total(self, sample: int, name: str) -> Total | None:
         """The exact sum over all parts of one result for one sample; None if some part has not sent it."""
@@ -407,3 +358,29 @@ class Snapshot:
             len(self.ranks),
             self.reason,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """The exact total of a result for each sample, over all events; `source` is the state of the run that it is from, without
+    its totals."""
+
+    result: Result
+    totals: Mapping[str, Total]
+    weighted: bool
+    source: Snapshot
+
+    def value(self) -> object:
+        """The value, a new one at each call."""
+        return value_of(self.result, self.totals, weighted=self.weighted)
+
+    def estimate(self) -> Estimate | None:
+        """The estimate, whose errors are 0."""
+        seen = {sample: Seen(1, 1, 1.0, 1) for sample in self.totals}
+        return estimate_of(self.result, self.totals, seen, weighted=self.weighted)
+
+
+def value_of(result: Result, totals: Mapping[str, Total], *, weighted: bool) -> object:
+    """What the user gets for the totals of a result by sample."""
+    values = {sample: result.value(total, weighted=weighted) for sample, total in totals.items()}
+    return next(iter(values.values())) if len(values) == 1 else result.stack(values)

@@ -71,6 +71,11 @@ class Work:
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
 
     @property
+    def detached(self) -> bool:
+        """Whether it goes on without this kernel."""
+        return self._kept is not None
+
+    @property
     def ended(self) -> bool:
         """Whether it has ended, and not only paused."""
         return self.state in ENDED
@@ -78,7 +83,12 @@ class Work:
     # --------------------------------------------------------------------- beginning
 
     def begin(self) -> None:
-        """Send the work to the worlds in use. Raises what is wrong with all of them."""
+        """Send the work to the worlds in use, if there is any. Raises what is wrong with all of them."""
+        if not self.parts.pool:
+            self.state = "done"
+            self._rested()
+            self.rest.set()
+            return
         self._go([(part, part.task) for part in self.crew.claim()])
 
     def take_over(self) -> None:

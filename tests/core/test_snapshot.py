@@ -18,8 +18,9 @@ from mpidist.ledger import Elsewhere
 from mpidist.plan import make_plan
 from mpidist.results import Total
 from mpidist.run import Run
-from mpidist.snapshot import BrokenPayload, Results, Snapshot
+from mpidist.snapshot import Snapshot
 from mpidist.threadworld import ThreadWorld
+from mpidist.values import BrokenPayload, Results
 
 from .states import PART, failure, ledger, part, plan, status, table
 

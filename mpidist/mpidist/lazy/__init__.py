@@ -12,7 +12,7 @@ How it works, module by module:
 5. `columns`: running the graph on reporting typetracers gives the buffers that must be read.
 6. `evaluation`: a flat schedule computes each distinct step once per chunk and frees it after its
    last use; an exception names the user's line (`frames`).
-7. `tokens`: structural digests, by which equal steps are found and plans are identified.
+7. `tokens`: structural digests, by which equal steps are found and plans are identified; `trust`: whether they tell everything.
 8. `parameters`, `apply`: named values that a run may change, and Python functions on chunks.
 """
 
@@ -25,6 +25,7 @@ from mpidist.lazy.evaluation import Evaluator
 from mpidist.lazy.frames import blame, user_frame
 from mpidist.lazy.node import Origin
 from mpidist.lazy.parameters import Param, overriding, param
+from mpidist.lazy.trust import only_installed
 
 __all__ = [
     "Evaluator",
@@ -37,6 +38,7 @@ __all__ = [
     "check_rows",
     "digest",
     "needed_buffers",
+    "only_installed",
     "origin_of",
     "overriding",
     "param",

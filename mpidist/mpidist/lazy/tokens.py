@@ -27,7 +27,7 @@ from mpidist.lazy.node import Node, Parameter, Ref, walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["leaf_token", "node_token", "structural_digest"]
+__all__ = ["import_name", "leaf_token", "node_token", "structural_digest"]
 
 _names: weakref.WeakKeyDictionary[Any, tuple[bytes, bool]] = weakref.WeakKeyDictionary()
 
@@ -136,7 +136,7 @@ def _object_name(function: Any, *, fresh: bool) -> tuple[bytes, bool]:
             return _names[function]
         except (KeyError, TypeError):  # not yet known, or an object that cannot be a weak key
             pass
-    imported = _import_name(function)
+    imported = import_name(function)
     named = (imported.encode(), True) if imported else (b"pickle:" + _pickled(function), False)
     with contextlib.suppress(TypeError):
         _names[function] = named
@@ -154,7 +154,7 @@ def _pickled(value: Any) -> bytes:
         ) from error
 
 
-def _import_name(function: Any) -> str | None:
+def import_name(function: Any) -> str | None:
     """``module:name`` if that import gives `function` itself."""
     if isinstance(function, np.ufunc):
         known = getattr(np, function.__name__, None) is function

@@ -67,6 +67,13 @@ class Total:
     payload: object | None = None
     spread: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
+    @property
+    def nbytes(self) -> int:
+        """About how much memory it takes, in bytes."""
+        unknown = 0 if self.payload is None else 100_000
+        numbers = self.sums.nbytes + self.maxima.nbytes + self.spread.nbytes
+        return numbers + int(getattr(self.payload, "nbytes", unknown))
+
 
 class Accumulator(Protocol):
     """A rank's mutable state of one result, for one sample."""

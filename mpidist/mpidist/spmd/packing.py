@@ -16,7 +16,7 @@ import numpy as np
 
 from mpidist.ledger import Ledger, pack_bits, unpack_bits
 from mpidist.results import Total
-from mpidist.snapshot import BrokenPayload
+from mpidist.values import BrokenPayload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

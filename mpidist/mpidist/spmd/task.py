@@ -23,13 +23,13 @@ from mpidist.chunks import file_order
 from mpidist.datasets import Reader, scan
 from mpidist.errors import WorldError
 from mpidist.ledger import Table
-from mpidist.snapshot import BrokenPayload
 from mpidist.spmd.comm import wait
 from mpidist.spmd.exchange import drive, share, until
 from mpidist.spmd.frontier import Frontier, table_of
 from mpidist.spmd.lease import Lease, restricted
 from mpidist.spmd.loop import Loop, Pace, Reduced
 from mpidist.spmd.packing import Objects, totals_of
+from mpidist.values import BrokenPayload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
