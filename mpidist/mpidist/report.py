@@ -17,6 +17,7 @@ The line (`Report.verdict`) says only what is significant:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ class SlowRank:
         return f"rank {self.label} on {self.host} is {self.factor:.1f}x slower"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Report:
     """Time by phase, bytes by column, rates, and what limits a run; displayed as tables.
 
@@ -75,17 +76,21 @@ class Report:
 
     # ------------------------------------------------------------------ numbers
 
-    @property
+    @cached_property
     def phases(self) -> dict[str, float]:
         """Seconds of all ranks together, by phase."""
-        return {phase: sum(rank.seconds.get(phase, 0.0) for rank in self.ranks) for phase in PHASES}
+        sums = dict.fromkeys(PHASES, 0.0)
+        for rank in self.ranks:
+            for phase, spent in rank.seconds.items():
+                sums[phase] = sums.get(phase, 0.0) + spent
+        return sums
 
     @property
     def rank_seconds(self) -> float:
         """Seconds of all ranks together."""
         return sum(self.phases.values())
 
-    @property
+    @cached_property
     def shares(self) -> dict[str, float]:
         """The fraction of all ranks' time that each activity took; all 0 before there is any."""
         return _shares(self.phases)
@@ -105,7 +110,7 @@ class Report:
         """Stored bytes read per second."""
         return self.bytes_read / self.seconds if self.seconds > 0 else 0.0
 
-    @property
+    @cached_property
     def imbalance(self) -> float:
         """The fraction of all ranks' time that ranks waited beyond the rank of their world that waited least."""
         waits: dict[int, list[float]] = {}
@@ -117,14 +122,14 @@ class Report:
     @property
     def slow_rank(self) -> SlowRank | None:
         """The slowest rank, if it is significantly slower than the others; else None."""
-        rated = sorted(
-            ((_rate(rank), rank) for rank in self.ranks if _worked(rank) >= SHORTEST and rank.events),
-            key=lambda pair: pair[0],
-        )
-        rated = [(rate, rank) for rate, rank in rated if rank.chunks_done >= FEWEST_CHUNKS]
+        rated = [
+            (rank.events / worked, rank)
+            for rank in self.ranks
+            if rank.events and rank.chunks_done >= FEWEST_CHUNKS and (worked := _worked(rank)) >= SHORTEST
+        ]
         if len(rated) < 2:
             return None
-        (rate, slowest), others = rated[0], rated[1:]
+        (rate, slowest), *others = sorted(rated, key=lambda pair: pair[0])
         factor = median(other for other, _ in others) / rate
         chunks = median(rank.chunks_done for _, rank in others)
         deviation = 0.5 * (1 / slowest.chunks_done + 1 / chunks) ** 0.5
@@ -144,7 +149,7 @@ class Report:
 
     # -------------------------------------------------------------------- words
 
-    @property
+    @cached_property
     def findings(self) -> tuple[str, ...]:
         """What limits the run, in a few words each, the most important first; none if it was too short to tell."""
         if self.rank_seconds < SHORTEST:
@@ -238,7 +243,8 @@ def report_of(snapshot: Snapshot) -> Report:
 
 
 def _worked(rank: RankStatus) -> float:
-    return sum(rank.seconds.get(phase, 0.0) for phase in WORKING)
+    spent = rank.seconds
+    return sum([spent.get(phase, 0.0) for phase in WORKING])
 
 
 def _rate(rank: RankStatus) -> float:

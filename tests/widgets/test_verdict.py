@@ -7,8 +7,10 @@ from pathlib import Path
 import mpidist as md
 from mpidist.ledger import Ledger, Table
 from mpidist.plan import make_plan
+from mpidist.run import Run
 from mpidist.snapshot import PartState, RankStatus, Snapshot
-from mpidist_widgets import Verdict
+from mpidist.threadworld import ThreadWorld
+from mpidist_widgets import RunView, Verdict
 
 DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
 
@@ -36,3 +38,12 @@ def test_the_names_of_hosts_are_escaped() -> None:
     line = Verdict()
     line.show(snapshot(rank(0, "<b>n1", 100, 8.0), rank(1, "n2", 1000, 8.0)))
     assert "rank 0 on &lt;b&gt;n1 is 10.0x slower" in line.children[0].value
+
+
+def test_the_dashboard_has_it() -> None:
+    run = Run(make_plan({"n": md.count(md.open(DIMUON).nMuon)}), ThreadWorld(1)).wait()
+    view = RunView(run)
+    view.show(snapshot(rank(0, "n1", 50, 8.0)))
+    assert view.verdict in view.children
+    assert "limited by evaluating" in view.verdict.children[0].value
+    view.close()
