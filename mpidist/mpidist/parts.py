@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from .part import Part, Share
+from .spmd.header import Wish
 from .spmd.lease import NOTHING, Lease
 from .spmd.task import Start
 
@@ -43,6 +44,7 @@ class Parts:
         self._unbegun = Lease.whole(plan.dataset.files)
         self._probed: Mapping[str, object] | None = None if plan.probes() else {}
         self.pool: list[Share] = [Share(None, self._unbegun)]
+        self.wish = Wish()
 
     def excuse(self) -> None:
         """There is nothing to do: all is known from elsewhere."""
@@ -116,7 +118,12 @@ class Parts:
             lease |= share.lease
         everything = lease == Lease.whole(self._plan.dataset.files)
         task = Start(
-            self._plan, self._pace, None if everything else lease, self._probed or None, self._detached
+            self._plan,
+            self._pace,
+            None if everything else lease,
+            self._probed or None,
+            self._detached,
+            self.wish,
         )
         return Part(task, world, shares)
 

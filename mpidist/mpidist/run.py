@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from .checkpoint import save
 from .crew import Crew
 from .display import Shown
-from .errors import DatasetError, RunFailed, WorldError
+from .errors import DatasetError, ResultError, RunFailed, WorldError, near_names
 from .kept import Kept
 from .memo import Memo, Stamps
 from .parts import Parts
@@ -298,6 +298,7 @@ class Run(Shown):
             self._keep_previous()
             self._reason = ""
             self._aim(plan, before.crew.used)
+            self._work.parts.wish = before.parts.wish
         before.stop()
         self._work.begin()
         return self
@@ -336,6 +337,19 @@ class Run(Shown):
     def resume(self) -> None:
         """Go on with a paused run, from its ranks' own state; no effect on any other (`retry` goes on with a stopped one)."""
         self._work.resume()
+
+    def prioritise(self, sample: str | None) -> None:
+        """Let the events of a sample come before the others', from the next slice on; None: all alike again. Does not wait.
+
+        Raises ResultError for a sample that the run does not have.
+        """
+        names = [each.name for each in self.plan.dataset.samples]
+        if sample is not None and sample not in names:
+            near = near_names(sample, names)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}"
+            msg = f"the run has no sample {sample!r}. Hint: {hint}"
+            raise ResultError(msg)
+        self._work.prioritise(-1 if sample is None else names.index(sample))
 
     def retry(self, world: WorldPort | HasWorlds | None = None) -> Run:
         """Process only what is missing (failed chunks and files, and what a stop left), and add it to what is there.

@@ -15,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .errors import DatasetError, RankDied, WorldError
+from .spmd.header import Wish, wish
 from .spmd.pickling import dumps
 from .spmd.task import Resume
 
@@ -180,7 +181,14 @@ class Work:
                 part.end = ""
                 part.gifts_met = part.gifts  # nobody waits for them any more
             self.state = "running"
-        self._go([(part, Resume(detached=self._kept is not None)) for part in paused])
+        task = Resume(detached=self._kept is not None, wish=self.parts.wish)
+        self._go([(part, task) for part in paused])
+
+    def prioritise(self, sample: int) -> None:
+        """Do the chunks of a sample (by number; -1: of none) before the others, from the next slice on."""
+        with self.lock:
+            self.parts.wish = Wish(self.parts.wish.number + 1, sample)
+            self.crew.tell(wish(*self.parts.wish))
 
     def retry(self, worlds: Sequence[WorldPort]) -> None:
         """Do what is missing, on `worlds` if there are any, else on those that were in use."""

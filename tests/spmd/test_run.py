@@ -17,10 +17,13 @@ import uproot
 
 import mpidist as md
 from mpidist.chunks import Cost
+from mpidist.datasets import Reader, scan
 from mpidist.errors import ResultError, RunFailed, WorldError
 from mpidist.plan import make_plan
 from mpidist.run import Run
-from mpidist.spmd.loop import Pace
+from mpidist.spmd.frontier import table_of
+from mpidist.spmd.header import Wish
+from mpidist.spmd.loop import Loop, Pace
 from mpidist.threadworld import ThreadWorld
 
 if TYPE_CHECKING:
@@ -157,6 +160,64 @@ def test_stop_keeps_what_is_there_and_retry_does_the_rest(files: Path, gate: Gat
     assert run.receipt.complete
     for name, value in whole.items():
         assert bits(result[name]) == bits(value), name
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_sample_can_be_done_before_the_others(
+    files: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch, *, paused: bool
+) -> None:
+    for number in range(6):
+        for sample in "ab":
+            os.link(DIMUON, files / f"{sample}{number}.root")
+    orders: list[str] = []
+    heed = Loop._heed
+
+    def heeding(loop: Loop, wish: Wish, starts: list[int]) -> None:
+        heed(loop, wish, starts)
+        if wish.number == 1:
+            tails = [queue[start:] for queue, start in zip(loop.queues, starts, strict=True)]
+            orders.extend("".join("ab"[loop.table.chunks[i].sample] for i in tail) for tail in tails)
+
+    monkeypatch.setattr(Loop, "_heed", heeding)
+    events = md.open({sample: f"{files}/{sample}*.root:Events" for sample in "ab"})
+    run = run_on(3, {"n": md.count(md.apply(gate, events.Muon.pt))}, Pace(period=0.0005))
+    gate.wait()
+    if paused:
+        run.pause()
+        gate.open.touch()
+        assert run.wait(30).state == "paused"
+    run.prioritise("b")
+    gate.open.touch()
+    if paused:
+        run.resume()
+    whole = run.result().n
+    assert whole["a"] == whole["b"]
+    assert orders
+    assert all(order == "".join(sorted(order, reverse=True)) for order in orders)
+    with pytest.raises(ResultError, match="no sample 'c'"):
+        run.prioritise("c")
+
+
+def test_a_sample_that_comes_first_is_dealt_to_all_ranks(files: Path) -> None:
+    """Neighbouring files have the same owner; what ranks have in hand stays where it is."""
+    for number in range(4):
+        for sample in "ab":
+            os.link(DIMUON, files / f"{sample}{number}.root")
+    events = md.open({sample: f"{files}/{sample}*.root:Events" for sample in "ab"})
+    plan = make_plan({"n": md.count(events.nMuon)})
+    table = table_of(plan, [scan(plan.dataset, ref, plan.columns) for ref in plan.dataset.files])
+    loop = Loop(plan, table, [[0, 1, 2, 3], [4, 5, 6, 7]], Reader(plan.dataset))
+    loop._heed(Wish(1, 1), [1, 2])
+    samples = ["".join("ab"[table.chunks[i].sample] for i in queue) for queue in loop.queues]
+    assert samples == ["abaaa", "bbb"]
+    assert loop.queues[0][0] == 0
+    assert loop.queues[1][:2] == [4, 5]
+    assert sorted(loop.queues[0] + loop.queues[1]) == list(range(8))
+    loop._heed(Wish(1, 0), [0, 0])  # heard of before
+    assert loop.wish == Wish(1, 1)
+    loop._heed(Wish(2, -1), [0, 0])
+    keys = [[table.chunks[i].key for i in queue] for queue in loop.queues]
+    assert all(each == sorted(each) for each in keys)
 
 
 def test_pause_returns_the_ranks_and_resume_goes_on(files: Path, gate: Gate) -> None:

@@ -121,6 +121,11 @@ class Frontier:
             found, self._found = self._found, []
             return found, self.waiting
 
+    def prefer(self, sample: int) -> None:
+        """Scan the files of a sample before the others."""
+        with self._lock:
+            self._waiting.sort(key=lambda ref: ref.sample == sample)  # stable; the next one is at the end
+
     def give(self, permille: int) -> Lease:
         """Let go of so much of the files that nobody scans yet, those that come last: what another lease has from now on."""
         with self._lock:

@@ -19,7 +19,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["PAUSE", "STOP", "Gift", "Headers", "gift_of", "give", "row", "words_of"]
+__all__ = [
+    "PAUSE",
+    "STOP",
+    "Gift",
+    "Headers",
+    "Wish",
+    "gift_of",
+    "give",
+    "row",
+    "wish",
+    "wish_of",
+    "words_of",
+]
 
 STOP, PAUSE = 1, 2
 """Bits of the field `words`: what the kernel asked this rank for."""
@@ -38,6 +50,8 @@ FIELDS = (
     "words",
     "gift",  # number of the newest request to give work to another lease that it has heard of; 0 for none
     "gift_permille",  # how much of the work that is left
+    "wish",  # number of the newest wish for a sample to come first that it has heard of; 0 for none
+    "wish_sample",  # number of that sample, -1 for none
     "object_bytes",  # size of this rank's pickled payloads
     *(f"{phase}_ns" for phase in PHASES),
 )
@@ -65,6 +79,24 @@ def gift_of(asked: frozenset[str]) -> Gift:
     """The newest request among the control words."""
     gifts = [Gift(*map(int, word.split(":")[1:])) for word in asked if word.startswith("give:")]
     return max(gifts, default=Gift())
+
+
+class Wish(NamedTuple):
+    """A wish of the kernel: do chunks of `sample` first (-1: of none). Numbered from 1 in a run."""
+
+    number: int = 0
+    sample: int = -1
+
+
+def wish(number: int, sample: int) -> str:
+    """The control word that asks for a sample to come first."""
+    return f"first:{number}:{sample}"
+
+
+def wish_of(asked: frozenset[str]) -> Wish:
+    """The newest wish among the control words."""
+    wishes = [Wish(*map(int, word.split(":")[1:])) for word in asked if word.startswith("first:")]
+    return max(wishes, default=Wish())
 
 
 def row(values: Mapping[str, int], seconds: Mapping[str, float], layout: Sequence[int]) -> NDArray[np.int64]:
@@ -102,6 +134,12 @@ class Headers:
         """The newest request to give work away that any rank has heard of."""
         newest = int(np.argmax(self["gift"]))
         return Gift(int(self["gift"][newest]), int(self["gift_permille"][newest]))
+
+    @property
+    def wish(self) -> Wish:
+        """The newest wish for a sample that any rank has heard of."""
+        newest = int(np.argmax(self["wish"]))
+        return Wish(int(self["wish"][newest]), int(self["wish_sample"][newest]))
 
     @property
     def layout(self) -> tuple[int, ...]:

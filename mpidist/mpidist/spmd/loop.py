@@ -31,7 +31,7 @@ import cloudpickle
 from mpidist.spmd.balance import apply_transfers, gifts, transfers
 from mpidist.spmd.comm import FIRST_PAUSE, LONGEST_PAUSE
 from mpidist.spmd.exchange import share, tree_reduce, until
-from mpidist.spmd.header import PAUSE, STOP, Gift, Headers, gift_of, row, words_of
+from mpidist.spmd.header import PAUSE, STOP, Gift, Headers, Wish, gift_of, row, wish_of, words_of
 from mpidist.spmd.lease import NOTHING, Lease
 from mpidist.spmd.packing import Lengths, Objects, Packed, merge_objects
 from mpidist.spmd.worker import Worker
@@ -151,6 +151,8 @@ class Loop:
     reader: Reader
     pace: Pace = field(default_factory=Pace)
     frontier: Frontier | None = None
+    wish: Wish = field(default_factory=Wish)
+    """Which sample comes first."""
 
     def __post_init__(self) -> None:
         self.worker = Worker(self.plan, self.reader)
@@ -165,7 +167,7 @@ class Loop:
         self._gift = self._files_gift = (
             Gift()
         )  # the requests that chunks, and this rank's files, were given for
-        self._heard = Gift()
+        self._heard, self._wished = Gift(), self.wish
         self._shown = self._showing = False
         self._verdict: Verdict = "go"
         self._wanted = True
@@ -360,6 +362,7 @@ class Loop:
         offered = max(0, left - reserve)
         asked = self.rank.asked()
         self._heard = max(self._heard, gift_of(asked))
+        self._wished = max(self._wished, wish_of(asked))
         self._fresh, unscanned = self._take()
         self._limit = len(self.queue) - offered
         values = {
@@ -376,6 +379,8 @@ class Loop:
             "words": words_of(asked) | self._words,
             "gift": self._heard.number,
             "gift_permille": self._heard.permille,
+            "wish": self._wished.number,
+            "wish_sample": self._wished.sample,
             "object_bytes": object_bytes,
         }
         return row(values, self.worker.seconds, self.worker.accumulators.layout())
@@ -410,8 +415,29 @@ class Loop:
                 self._give(headers)
             else:
                 apply_transfers(self.queues, transfers(headers))
+        self._heed(headers.wish, open_ends)
         self.grow(found, open_ends)
         return self._verdict
+
+    def hear(self, wish: Wish) -> None:
+        """A wish that came while the loop was not at work: it is told with the next exchange."""
+        self._wished = max(self._wished, wish)
+
+    def _heed(self, wish: Wish, open_ends: list[int]) -> None:
+        """On every rank alike: bring the chunks of a sample forward, in the parts of the queues that nobody touches now."""
+        if wish.number <= self.wish.number:
+            return
+        self.wish = self._wished = wish
+        if self.frontier is not None:
+            self.frontier.prefer(wish.sample)
+        for queue, start in zip(self.queues, open_ends, strict=True):
+            queue[start:] = sorted(queue[start:], key=self._turn)
+        self._deal([], open_ends)
+
+    def _turn(self, index: int) -> tuple[bool, float, int]:
+        """By what the chunks in a queue are ordered."""
+        chunk = self.table.chunks[index]
+        return chunk.sample != self.wish.sample, chunk.key, index
 
     def _give(self, headers: Headers) -> None:
         """On every rank alike: let go of chunks at the ends of the queues."""
@@ -437,14 +463,30 @@ class Loop:
         self.worker.extend(len(chunks))
         self._grown.files.extend(files)
         self._grown.chunks.extend(chunks)
+        starts = [0] * len(self.queues) if open_ends is None else open_ends
         new: dict[int, list[int]] = {}
         for chunk, owner in zip(chunks, owners, strict=True):
-            new.setdefault(owner, []).append(chunk.index)
-        table = self.table.chunks
+            if chunk.sample != self.wish.sample:
+                new.setdefault(owner, []).append(chunk.index)
         for owner, indices in new.items():
-            queue = self.queues[owner]
-            start = 0 if open_ends is None else open_ends[owner]
-            queue[start:] = sorted(queue[start:] + indices, key=lambda i: (table[i].key, i))
+            queue, start = self.queues[owner], starts[owner]
+            queue[start:] = sorted(queue[start:] + indices, key=self._turn)
+        self._deal([chunk.index for chunk in chunks if chunk.sample == self.wish.sample], starts)
+
+    def _deal(self, favourites: list[int], starts: list[int]) -> None:
+        """On every rank alike: deal the untouched chunks of the sample that comes first, and more of them, to all ranks anew.
+
+        A rank may have none of its own, for neighbouring files have the same owner.
+        """
+        chunks, sample = self.table.chunks, self.wish.sample
+        tails = [queue[start:] for queue, start in zip(self.queues, starts, strict=True)]
+        known = [i for tail in tails for i in tail if chunks[i].sample == sample]
+        if not known and not favourites:
+            return
+        first = sorted(known + favourites, key=self._turn)
+        for rank, (queue, start, tail) in enumerate(zip(self.queues, starts, tails, strict=True)):
+            others = [i for i in tail if chunks[i].sample != sample]
+            queue[start:] = sorted(first[rank :: len(tails)] + others, key=self._turn)
 
     # ----------------------------------------------------------------------- work
 

@@ -26,6 +26,7 @@ from mpidist.ledger import Table
 from mpidist.spmd.comm import wait
 from mpidist.spmd.exchange import drive, share, until
 from mpidist.spmd.frontier import Frontier, table_of
+from mpidist.spmd.header import Wish
 from mpidist.spmd.lease import Lease, restricted
 from mpidist.spmd.loop import Loop, Pace, Reduced
 from mpidist.spmd.packing import Objects, totals_of
@@ -58,7 +59,7 @@ class Start:
     """A task that runs a plan on a lease of work.
 
     `lease` restricts the work (None: all files). `probed` are ranges of open axes that an earlier part found. If it is `detached`, it
-    may go on without a kernel: then the ranks keep its last message for the next one (see `Resume`).
+    may go on without a kernel: then the ranks keep its last message for the next one (see `Resume`). `wish` says which sample comes first.
     """
 
     plan: Plan
@@ -66,6 +67,7 @@ class Start:
     lease: Lease | None = None
     probed: Mapping[str, object] | None = None
     detached: bool = False
+    wish: Wish = field(default_factory=Wish)
 
     def __call__(self, rank: Rank) -> Message | None:
         """Collective. Returns the last message on rank 0."""
@@ -98,7 +100,8 @@ class Start:
             size=rank.size,
             known={info.ref.index for info in known},
         )
-        loop = Loop(plan, table, [[] for _ in range(rank.size)], reader, self.pace, frontier)
+        frontier.prefer(self.wish.sample)
+        loop = Loop(plan, table, [[] for _ in range(rank.size)], reader, self.pace, frontier, self.wish)
         loop.elapsed = time.perf_counter() - began
         begin = {"kind": "begin", "hosts": hosts, "expected": expected.tolist(), "work": work}
         rank.kept["begin"] = begin, [cloudpickle.dumps(probed)]
@@ -120,6 +123,8 @@ class Resume:
 
     again: bool = False
     detached: bool = False
+    wish: Wish = field(default_factory=Wish)
+    """May have come while they were paused."""
 
     def __call__(self, rank: Rank) -> Message | None:
         """Collective. Returns the last message on rank 0."""
@@ -131,6 +136,7 @@ class Resume:
         if "last" in rank.kept:
             return cast("Message | None", rank.kept["last"])
         loop: Loop = rank.kept["loop"]
+        loop.hear(self.wish)
         if self.again:
             loop.tell_again()
         with _at_work(rank, detached=self.detached):
