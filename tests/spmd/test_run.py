@@ -198,6 +198,34 @@ def test_a_sample_can_be_done_before_the_others(
         run.prioritise("c")
 
 
+def test_a_stop_is_heard_after_the_chunk_and_not_with_the_next_slice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slices of an hour: were it not for the word, a single rank would meet nobody until all is done."""
+    monkeypatch.setattr(Cost, "most_bytes", 100)
+    with uproot.recreate(tmp_path / "f.root") as file:
+        tree = file.mktree("Events", {"x": "float32"})
+        for _ in range(200):
+            tree.extend({"x": np.zeros(50, np.float32)})
+    seen: list[int] = []
+
+    def slow(values: ak.Array) -> ak.Array:
+        if ak.backend(values) == "cpu" and len(values):
+            time.sleep(0.02)
+        return values
+
+    x = md.apply(slow, md.open(f"{tmp_path}/f.root:Events").x)
+    run = run_on(1, {"n": md.count(x)}, Pace(period=3600))
+    run.subscribe(lambda snapshot: seen.append(snapshot.progress.events_done))
+    deadline = time.monotonic() + 30
+    while not (seen and seen[-1]):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    run.stop()
+    assert run.wait(30).state == "stopped"
+    assert 0 < run.receipt.chunks_done < run.receipt.chunks_total
+
+
 def test_a_sample_that_comes_first_is_dealt_to_all_ranks(files: Path) -> None:
     """Neighbouring files have the same owner; what ranks have in hand stays where it is."""
     for number in range(4):

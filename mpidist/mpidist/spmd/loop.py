@@ -218,6 +218,7 @@ class Loop:
         self._verdict = "go"
         self._wanted = work
         self._words = 0 if work else STOP
+        self._words_told = 0
         self._last = time.perf_counter()
         self._began = self._last - self.elapsed
         self._pause = FIRST_PAUSE
@@ -263,12 +264,14 @@ class Loop:
     # ------------------------------------------------------------------ exchanges
 
     def _due(self) -> bool:
-        """Whether this rank should start the next exchange: at once if it has nothing to do, soon after its first chunk.
+        """Whether this rank should start the next exchange: at once if it has nothing to do or was told to stop, soon after its first chunk.
 
         Never while it has a chunk and nothing new to tell, or ranks might do nothing but meet.
         """
         if not self._has_chunk() and (not self._waiting or not self._goes_on()):
             return True
+        if words_of(self.rank.asked()) & ~self._words_told:
+            return True  # the user waits for it; the other ranks hear it too, now or with this exchange
         if self._position == self._told and not self._found and self._has_chunk():
             return False
         if self._told == 0 and self._position > 0:
@@ -363,6 +366,7 @@ class Loop:
         asked = self.rank.asked()
         self._heard = max(self._heard, gift_of(asked))
         self._wished = max(self._wished, wish_of(asked))
+        self._words_told = words_of(asked) | self._words
         self._fresh, unscanned = self._take()
         self._limit = len(self.queue) - offered
         values = {
@@ -376,7 +380,7 @@ class Loop:
             "unscanned": unscanned,
             "offered": offered,
             "speed": int(1000 * speed),
-            "words": words_of(asked) | self._words,
+            "words": self._words_told,
             "gift": self._heard.number,
             "gift_permille": self._heard.permille,
             "wish": self._wished.number,
