@@ -501,8 +501,8 @@ def test_a_retry_at_the_moment_of_the_end_is_waited_for(
     at_end, go_on = threading.Event(), threading.Event()
     rested = Run._rested
 
-    def slowly(run: Run) -> None:
-        rested(run)
+    def slowly(run: Run, work: Any) -> None:
+        rested(run, work)
         if not at_end.is_set():
             at_end.set()
             go_on.wait(30)

@@ -9,7 +9,9 @@ The same schedule runs on typetracers (`Schedule.retrace`), to find types and ne
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from mpidist.lazy.recording import Recorded
 
 __all__ = ["Evaluator", "Schedule", "evaluated", "meta_of"]
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -52,24 +56,51 @@ class Step:
 
 
 class Schedule:
-    """The flat program that computes `roots`."""
+    """The flat program that computes `roots`, from the events or from values of the steps whose tokens are `given`.
 
-    def __init__(self, roots: Sequence[Node]) -> None:
+    `given` are those that it uses, with their places; what the values of `offered` steps took to make can be told (see `run`).
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Node],
+        given: frozenset[str] = frozenset(),
+        offered: frozenset[str] = frozenset(),
+    ) -> None:
         self.steps: list[Step] = []
         self.parameters: list[tuple[int, Parameter]] = []
+        self.given: list[tuple[int, str]] = []
         self.events: int | None = None
         places: dict[str, int] = {}
-        for node in walk(roots):
+        for node in walk(roots, given):
             if node.token not in places:
                 places[node.token] = len(places)
-                self._add(node, places)
+                self._add(node, places, given)
         self.outputs = [places[root.token] for root in roots]
         self.size = len(places)
+        self._offered = self._below({places[token]: token for token in offered & places.keys() - given})
         self._free_after_last_use()
 
-    def _add(self, node: Node, places: dict[str, int]) -> None:
+    def _below(self, tokens: Mapping[int, str]) -> dict[int, tuple[str, list[int]]]:
+        """For the places of some steps their tokens, and the numbers of all steps that they need, their own included."""
+        number = {step.result: i for i, step in enumerate(self.steps)}
+        found: dict[int, tuple[str, list[int]]] = {}
+        for place, token in tokens.items():
+            needed: set[int] = set()
+            waiting = [number[place]]
+            while waiting:
+                i = waiting.pop()
+                if i not in needed:
+                    needed.add(i)
+                    waiting += [number[used] for used in self.steps[i].used if used in number]
+            found[place] = token, sorted(needed)
+        return found
+
+    def _add(self, node: Node, places: dict[str, int], given: frozenset[str]) -> None:
         place = places[node.token]
-        if isinstance(node.leaf, Parameter):
+        if node.token in given:
+            self.given.append((place, node.token))
+        elif isinstance(node.leaf, Parameter):
             self.parameters.append((place, node.leaf))
         elif node.function is None:
             self.events = place
@@ -85,24 +116,43 @@ class Schedule:
                     needed.add(place)
                     step.freed.append(place)
 
-    def start(self, events: Any, parameters: Mapping[str, object]) -> list[Any]:
-        """The results before the first step: events and parameters."""
+    def start(
+        self, events: Any, parameters: Mapping[str, object], given: Mapping[str, Any] = NOTHING
+    ) -> list[Any]:
+        """The results before the first step: events, parameters and what is given."""
         values: list[Any] = [None] * self.size
+        for place, token in self.given:
+            values[place] = given[token]
         for place, parameter in self.parameters:
             values[place] = parameters.get(parameter.name, parameter.value)
         if self.events is not None:
             values[self.events] = events
         return values
 
-    def run(self, events: ak.Array, parameters: Mapping[str, object]) -> list[Any]:
-        """The values of the roots on the chunk `events`."""
-        values = self.start(events, parameters)
+    def run(
+        self,
+        events: ak.Array,
+        parameters: Mapping[str, object],
+        given: Mapping[str, Any] = NOTHING,
+        offer: Callable[[str, Any, float], None] | None = None,
+    ) -> list[Any]:
+        """The values of the roots on the chunk `events`.
+
+        `offer` is called with each offered step's token, its value, and how many seconds that and all before it took.
+        """
+        values = self.start(events, parameters, given)
+        seconds = [0.0] * len(self.steps)
         step: Step | None = None
         try:
-            for step in self.steps:
+            for number, step in enumerate(self.steps):
+                began = time.perf_counter()
                 if step.compared:
                     _compare_lengths(values, step)
                 values[step.result] = _result(step, values)
+                seconds[number] = time.perf_counter() - began
+                if offer is not None and step.result in self._offered:
+                    token, below = self._offered[step.result]
+                    offer(token, values[step.result], sum(seconds[i] for i in below))
                 for place in step.freed:
                     values[place] = None
         except Exception as error:
@@ -111,9 +161,9 @@ class Schedule:
             raise
         return [values[place] for place in self.outputs]
 
-    def retrace(self, events: ak.Array) -> list[Any]:
-        """The metas of the roots, on the typetracer `events`."""
-        values = self.start(events, {})
+    def retrace(self, events: ak.Array, given: Mapping[str, Any] = NOTHING) -> list[Any]:
+        """The metas of the roots, on the typetracer `events` and those `given`."""
+        values = self.start(events, {}, given)
         for step in self.steps:
             metas = [values[place] for place in step.used]
             args, kwargs = fill(step.args, values), fill(step.kwargs, values)
