@@ -11,7 +11,7 @@ How it works, module by module:
    types alone can cause, without reading anything.
 5. `columns`: running the graph on reporting typetracers gives the buffers that must be read.
 6. `evaluation`: a flat schedule computes each distinct step once per chunk and frees it after its
-   last use; an exception names the user's line (`frames`).
+   last use; an exception names the user's line (`frames`). `quick` does the most frequent steps faster than awkward.
 7. `tokens`: structural digests, by which equal steps are found and plans are identified; `trust`: whether they tell everything.
 8. `reuse`: what of an evaluation is worth keeping for the next one, with another cut.
 9. `parameters`, `apply`: named values that a run may change, and Python functions on chunks.

@@ -20,6 +20,7 @@ from mpidist.errors import LazyUsage
 from mpidist.lazy.behaviours import notebook_behaviours, restore_behaviours
 from mpidist.lazy.frames import blame
 from mpidist.lazy.node import Node, Parameter, Ref, fill, map_template, packed, references, unpacked, walk
+from mpidist.lazy.quick import quick
 from mpidist.lazy.tracing import retrace, tracer_of
 
 if TYPE_CHECKING:
@@ -35,13 +36,14 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(slots=True)
 class Step:
-    """A call with the places of its arguments among the results.
+    """A call with the places of its arguments among the results. `call` is what does what `function` does on real events.
 
     `simple` steps have their references directly among the positional arguments: (position, place). `rows` are the places of
     arguments with rows; `node` is what it computes, if that has rows too.
     """
 
     function: Callable[..., Any]
+    call: Callable[..., Any]
     args: list[Any]
     kwargs: dict[str, Any]
     simple: list[tuple[int, int]] | None
@@ -236,7 +238,7 @@ def _step(node: Node, place: int, inputs: list[int]) -> Step:
     is_simple = len(direct) == len(references(args)) + len(references(kwargs))
     assert node.function is not None
     return Step(
-        node.function, args, kwargs, direct if is_simple else None, place, with_rows if node.check else (),
+        node.function, quick(node.function) or node.function, args, kwargs, direct if is_simple else None, place, with_rows if node.check else (),
         node.form, node.frame, tuple(inputs), with_rows, None if node.rows is None else node,
     )  # fmt: skip
 
@@ -256,11 +258,11 @@ def _result(step: Step, values: Sequence[Any]) -> Any:
 def _called(step: Step, values: Sequence[Any]) -> Any:
     # A function of its own, so that no variable keeps an argument alive after its last use.
     if step.simple is None:
-        return step.function(*fill(step.args, values), **fill(step.kwargs, values))
+        return step.call(*fill(step.args, values), **fill(step.kwargs, values))
     args = step.args.copy()
     for position, place in step.simple:
         args[position] = values[place]
-    return step.function(*args, **step.kwargs)
+    return step.call(*args, **step.kwargs)
 
 
 def _compare_lengths(values: Sequence[Any], step: Step) -> None:
