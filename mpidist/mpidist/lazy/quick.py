@@ -1,13 +1,14 @@
 """The most frequent steps of cuts on plain arrays, as awkward does them and several times faster.
 
 ``x[mask]`` for numbers or lists of numbers, ``ak.sum`` and ``ak.any`` of the truth values in each list: awkward makes index arrays of 64 bits for
-these, where NumPy selects by the mask itself. Values, types and layouts are those that awkward gives. Whatever is not as plain as
+these, where NumPy selects by the mask itself. Comparisons with a plain number: awkward makes an array of it first, and broadcasts. Values, types and layouts are those that awkward gives. Whatever is not as plain as
 that (records, options, parameters, other axes, arrays that are not read yet) is awkward's.
 """
 
 from __future__ import annotations
 
 import operator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import awkward as ak
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["quick"]
 
+_COMPARISONS = frozenset({np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal})
+_NUMPY_2 = (
+    np.lib.NumpyVersion(np.__version__) >= "2.0.0"
+)  # since then a plain number takes the type of the array
+
 
 class _Lists(NamedTuple):
     """A list of plain items for each row: `offsets` (int64, from 0) divide `items`."""
@@ -30,7 +36,30 @@ class _Lists(NamedTuple):
 
 def quick(function: Callable[..., Any] | None) -> Callable[..., Any] | None:
     """What does the same as `function`; None if nothing is quicker."""
+    if isinstance(function, np.ufunc):
+        return partial(_compared, function) if function in _COMPARISONS else None
     return next((call for known, call in _QUICK if known is function), None)
+
+
+def _compared(function: np.ufunc, *args: Any, **kwargs: Any) -> Any:
+    if len(args) == 2 and not kwargs and type(args[1]) in (int, float):
+        array, number = args
+        numbers = _numbers(array)
+        if numbers is not None and _comparable(numbers, number):
+            return ak.Array(function(numbers, number), behavior=array.behavior)
+        lists = _lists(array)
+        if lists is not None and _comparable(lists.items, number):
+            return ak.Array(
+                _layout(_Lists(lists.offsets, function(lists.items, number))), behavior=array.behavior
+            )
+    return function(*args, **kwargs)
+
+
+def _comparable(items: NDArray[Any], number: float) -> bool:
+    """Whether NumPy compares them with a number in the type that awkward does."""
+    if items.dtype == np.int64:
+        return type(number) is int and abs(number) < 2**62
+    return items.dtype == np.float64 or (_NUMPY_2 and items.dtype.kind == "f")
 
 
 def _getitem(array: Any, where: Any) -> Any:

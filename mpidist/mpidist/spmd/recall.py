@@ -48,6 +48,9 @@ class Recall:
             {name: _key_of(plan, result) for name, result in plan.results.items()} if cache.on else {}
         )
         self._programs: dict[tuple[str, ...], Reevaluator] = {}
+        self._worthless: set[str] = (
+            set()
+        )  # tokens: their values would have to be copied to find that out again
 
     def contributions(self, info: FileInfo, chunk: Chunk) -> dict[str, Contribution]:
         """What the chunk contributes to the results of which that is known."""
@@ -71,16 +74,16 @@ class Recall:
             outputs = [array for name in some for array in self._plan.results[name].inputs]
             buffers = self._plan.buffers if len(some) == len(self._plan.results) else None
             self._programs[some] = Reevaluator(outputs, self._plan.parameters, buffers)
-        return self._programs[some].remaining(ChunkValues(self._cache, _place(info, chunk)))
+        return self._programs[some].remaining(ChunkValues(self._cache, _place(info, chunk), self._worthless))
 
 
 class ChunkValues:
     """The values of expressions on one chunk (see `mpidist.lazy.Values`)."""
 
-    __slots__ = ("_cache", "_place")
+    __slots__ = ("_cache", "_place", "_worthless")
 
-    def __init__(self, cache: CacheView, place: tuple[object, ...]) -> None:
-        self._cache, self._place = cache, place
+    def __init__(self, cache: CacheView, place: tuple[object, ...], worthless: set[str]) -> None:
+        self._cache, self._place, self._worthless = cache, place, worthless
 
     def __contains__(self, token: str) -> bool:
         return (token, *self._place) in self._cache
@@ -91,11 +94,13 @@ class ChunkValues:
 
     def offer(self, token: str, value: ak.Array, seconds: float) -> None:
         """Keep it if that is worth its bytes."""
-        if seconds < LEAST_SECONDS or not self._cache.on:
+        if seconds < LEAST_SECONDS or token in self._worthless or not self._cache.on:
             return
         copied = shared(value)
         if copied is not None and worth(seconds, copied[1]):
             self._cache.put((token, *self._place), *copied)
+        elif len(value):
+            self._worthless.add(token)
 
 
 def _place(info: FileInfo, chunk: Chunk) -> tuple[object, ...]:

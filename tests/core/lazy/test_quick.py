@@ -16,7 +16,7 @@ from mpidist.lazy.quick import _counted, quick
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DTYPES = ("float64", "float32", "int32", "uint8", "bool")
+DTYPES = ("float64", "float32", "int64", "int32", "uint8", "bool")
 
 
 @st.composite
@@ -84,6 +84,21 @@ def test_other_sums_and_errors_are_those_of_awkward() -> None:
     with pytest.raises(IndexError, match="slice"):
         _of(operator.getitem)(ak.Array([[1, 2], [3]]), ak.Array([[True]]))
     assert quick(ak.num) is None
+
+
+@given(
+    jagged(),
+    st.sampled_from([np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal]),
+    st.sampled_from([0, 1, -0.25, 0.1, float("nan"), float("inf"), 2**40, True, np.float32(0.1)]),
+)
+def test_comparisons_with_a_number(both: tuple[ak.Array, ak.Array], function: np.ufunc, number: Any) -> None:
+    for array in (*both, ak.flatten(both[0]), ak.with_parameter(both[0], "mine", 1)):
+        try:
+            expected = function(array, number)
+        except OverflowError:  # 2**40 is no uint8
+            continue
+        same(_of(function)(array, number), expected)
+    assert quick(np.add) is None
 
 
 @given(st.integers(0, 400), st.integers(0, 9))
