@@ -67,8 +67,7 @@ class Plan:
         """Identifies files, schema, weights, results and parameter values; equal plans have equal digests."""
         state = hashlib.blake2b(digest_size=16)
         state.update(f"{self.dataset.digest}\0{self.seed}".encode())
-        for sample in self.dataset.samples:
-            state.update(f"\0{_weight_digest(sample.weight)}".encode())
+        state.update(self.weights_digest.encode())
         for name, result in sorted(self.results.items()):
             state.update(f"\0{name}\0{result.digest}".encode())
         for name, value in sorted(self.parameters.items()):
@@ -99,6 +98,11 @@ class Plan:
         seed = self.seed if self.results[name].probe() is not None else 0
         parts = [self.dataset.digest, *weights, self.results[name].digest, repr(values), str(seed)]
         return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+    @property
+    def weights_digest(self) -> str:
+        """Identifies the weights of the samples."""
+        return "".join(f"\0{_weight_digest(sample.weight)}" for sample in self.dataset.samples)
 
     def probes(self) -> dict[str, Result]:
         """For the results whose axis is still open: the results that find its range."""

@@ -36,7 +36,11 @@ WORKING = ("open", "read", "decompress", "verify", "evaluate", "fill")
 
 @dataclass(frozen=True, slots=True)
 class RankStatus:
-    """What one rank has done so far; `seconds` by phase (see `PHASES`), `world` the number of its world in the run."""
+    """What one rank has done so far; `seconds` by phase (see `PHASES`), `world` the number of its world in the run.
+
+    `bytes_read` are stored bytes of files; `hit_bytes` those of decoded columns, and of what else was made of them, that it had
+    in memory from earlier runs. `cached_bytes` is how much it has there now.
+    """
 
     rank: int
     host: str
@@ -47,6 +51,8 @@ class RankStatus:
     failures: int
     seconds: Mapping[str, float]
     world: int = 0
+    hit_bytes: int = 0
+    cached_bytes: int = 0
 
     @property
     def label(self) -> str:
@@ -65,6 +71,8 @@ class RankStatus:
             self.failures + other.failures,
             seconds,
             self.world,
+            self.hit_bytes + other.hit_bytes,
+            other.cached_bytes,
         )
 
 

@@ -117,6 +117,8 @@ def render(snapshot: Snapshot) -> RenderableType:
     parts: list[RenderableType] = [head, _ranks(snapshot.ranks)]
     if verdict := report_of(snapshot).verdict:
         parts.append(Text(verdict))
+    if memory := _memory(snapshot.ranks):
+        parts.append(memory)
     if panels:
         parts.append(Columns(panels))
     others = [
@@ -143,6 +145,16 @@ def _ranks(ranks: tuple[RankStatus, ...], most: int = 8) -> Text:
     if len(ranks) > most:
         text.append(f"and {len(ranks) - most} more ranks", style="dim")
     return text
+
+
+def _memory(ranks: tuple[RankStatus, ...]) -> Text | None:
+    """What the ranks have in memory from run to run, if anything."""
+    cached = sum(status.cached_bytes for status in ranks)
+    if not cached:
+        return None
+    hit, read = (sum(getattr(status, name) for status in ranks) for name in ("hit_bytes", "bytes_read"))
+    text = f"read {quantity(read)}B, had {quantity(hit)}B in memory, keep {quantity(cached)}B"
+    return Text(text, style="dim")
 
 
 def panel(name: str, histogram: hist.Hist[Any], progress: Progress) -> Panel:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
+from .spmd.memory import Memory
 from .spmd.threads import run_threads
 
 if TYPE_CHECKING:
@@ -21,10 +22,14 @@ __all__ = ["ThreadWorld"]
 
 
 class ThreadWorld:
-    """`size` ranks as threads; with `inline` the one rank runs inside `submit`."""
+    """`size` ranks as threads; with `inline` the one rank runs inside `submit`.
 
-    def __init__(self, size: int = 1, *, inline: bool = False) -> None:
+    `cache` is how many bytes each rank may keep from run to run; None: what it remembers is forgotten with each run.
+    """
+
+    def __init__(self, size: int = 1, *, inline: bool = False, cache: int | None = None) -> None:
         self.size = size
+        self.memories = None if cache is None else [Memory(cache) for _ in range(size)]
         self.hosts = (platform.node(),) * size
         self.ends: float | None = None
         self.alive = self.open = self.owned = True
@@ -50,7 +55,12 @@ class ThreadWorld:
         def execute() -> None:
             try:
                 values = run_threads(
-                    self.size, work, asked=lambda: self._asked[run_id], on_message=on_message, kept=kept
+                    self.size,
+                    work,
+                    asked=lambda: self._asked[run_id],
+                    on_message=on_message,
+                    kept=kept,
+                    memories=self.memories,
                 )
             except BaseException as error:  # noqa: BLE001 (the run raises it where the user looks)
                 self._end(run_id)

@@ -107,11 +107,12 @@ class Work:
     def _go(self, tasks: Sequence[tuple[Part, Start | Resume]]) -> None:
         """Begin, or go on: send tasks to the ranks and follow them. Raises what went wrong, if that leaves none."""
         with self.lock:
-            self.rest.clear()
+            rest = self.rest = threading.Event()  # the thread that was before may be about to set its own
             self._write_down()
         if not tasks:  # what there is to do is in the pool
             self._inbox.put((None, "look", None, None))
-        threading.Thread(target=self._follow, name=f"mpidist-run-{self._id}", daemon=True).start()
+        name = f"mpidist-run-{self._id}"
+        threading.Thread(target=self._follow, args=(rest,), name=name, daemon=True).start()
         problems = [problem for part, task in tasks if (problem := self._submit(part, task)) is not None]
         with self.lock:
             others = self.crew.any_open()
@@ -239,8 +240,8 @@ class Work:
 
     # --------------------------------------------------------------------- following
 
-    def _follow(self) -> None:
-        """The run's thread: newest states win; what has failures or new files, and ends, are never skipped."""
+    def _follow(self, rest: threading.Event) -> None:
+        """The run's thread: newest states win; what has failures or new files, and ends, are never skipped. Sets `rest` at its end."""
         over = False
         while not over:
             items = self._items()
@@ -266,7 +267,7 @@ class Work:
             for part in made:
                 self._submit(part, part.task)
         self._rested()
-        self.rest.set()
+        rest.set()
 
     def _items(self) -> list[Item]:
         """What has come, at least one thing; with several worlds also nothing, from time to time, for others' ranks become free."""

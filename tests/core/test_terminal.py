@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,12 @@ def test_a_snapshot() -> None:
     assert "50 of 200 events (25%), 25 events/s, 1 MB/s, 4 s left, 2 failed" in text
     assert "rank 0: 50 events, 75% busy" in text
     assert "rank 1: 0 events, 0% busy" in text
+    assert "in memory" not in text
+    kept = replace(ranks[0], hit_bytes=30_000_000, cached_bytes=45_000_000)
+    warm = shown(
+        terminal.render(Snapshot("run", 4, "running", (part(of, ranks=(kept, replace(kept, rank=1))),)))
+    )
+    assert "read 4 MB, had 60 MB in memory, keep 90 MB" in warm
     assert text.count("failed: f0.root entries ") == 2
     assert "f0.root entries 0-50: ZeroDivisionError: my mistake" in text
     scanning = Snapshot("run", 1, "scanning", (), note="3 of 8 files scanned")

@@ -520,3 +520,32 @@ def test_a_user_accumulator_that_cannot_be_added_spoils_only_itself(files: Path)
     )
     run.wait(30)
     assert run.result(partial=True).n in (0, 600_000)
+
+
+def test_a_retry_at_the_moment_of_the_end_is_waited_for(
+    files: Path, monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
+    """The state says that the run has ended a moment before its thread does: that must not end the wait for the retry."""
+    at_end, go_on = threading.Event(), threading.Event()
+    rested = Run._rested
+
+    def slowly(run: Run, work: Any) -> None:
+        rested(run, work)
+        if not at_end.is_set():
+            at_end.set()
+            go_on.wait(30)
+
+    monkeypatch.setattr(Run, "_rested", slowly)
+    pt = md.open(f"{files}/*.root:Events").Muon.pt
+    run = run_on(1, {"n": md.count(md.apply(gate, pt))})
+    gate.wait()
+    run.stop()
+    gate.open.touch()
+    assert at_end.wait(30)
+    gate.open.unlink()
+    run.retry()
+    go_on.set()
+    assert run.wait(0.2).state not in ("done", "stopped")
+    gate.open.touch()
+    assert run.wait(60).state == "done"
+    assert run.receipt.complete

@@ -276,6 +276,7 @@ def test_ranks_share_their_time_out(run: Run) -> None:
     assert "0 on " in words
     assert "1 on " in words
     assert "evaluating" in words
+    assert "from memory" in words
 
 
 def test_numbers_alone(run: Run) -> None:

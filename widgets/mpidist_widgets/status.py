@@ -108,6 +108,9 @@ def detail_words(snapshot: Snapshot) -> list[str]:
         rate_text(progress.bytes_per_second, "B"),
         f"{byte_text(progress.bytes_read)} read",
     ]
+    hit = sum(status.hit_bytes for status in snapshot.ranks)
+    if hit:
+        words.append(f"{byte_text(hit)} from memory")
     if snapshot.final or snapshot.state in ENDED:
         words.append(f"in {duration_text(snapshot.seconds)}")
     elif progress.eta is not None and snapshot.state == "running":
@@ -224,14 +227,25 @@ def rank_rows(ranks: Sequence[RankStatus]) -> str:
                 event_text(sum(status.events for status in members)),
                 f"{sum(status.chunks_left for status in members):,}",
                 byte_text(sum(status.bytes_read for status in members)),
+                byte_text(sum(status.hit_bytes for status in members)),
+                byte_text(sum(status.cached_bytes for status in members)),
                 f'<span style="color:{ALARM}">{failed}</span>' if failed else "0",
                 stacked_bar([(name, shares[name], colour) for name, _, colour in ACTIVITIES]),
             ]
         )
     more = len(groups) - MOST_RANKS
     rest = muted(f"and {more} more hosts") if more > 0 else ""
-    head = ["host" if by_host else "rank", "events", "chunks left", "read", "failed", "time"]
-    return table(head, lines, numeric=(1, 2, 3, 4)) + rest
+    head = [
+        "host" if by_host else "rank",
+        "events",
+        "chunks left",
+        "read",
+        "from memory",
+        "kept",
+        "failed",
+        "time",
+    ]
+    return table(head, lines, numeric=(1, 2, 3, 4, 5, 6)) + rest
 
 
 def time_shares(seconds: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -11,6 +11,19 @@ from .dataset import Dataset, Sample
 from .files import ColumnInfo, FileInfo, FileRef, ProblemKind
 from .opened import open
 from .reader import Reader
-from .scan import scan
+from .scan import expected_types, scan
+from .storage import stamp_of
 
-__all__ = ["ColumnInfo", "Dataset", "FileInfo", "FileRef", "ProblemKind", "Reader", "Sample", "open", "scan"]
+__all__ = [
+    "ColumnInfo",
+    "Dataset",
+    "FileInfo",
+    "FileRef",
+    "ProblemKind",
+    "Reader",
+    "Sample",
+    "expected_types",
+    "open",
+    "scan",
+    "stamp_of",
+]

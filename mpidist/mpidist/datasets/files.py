@@ -77,7 +77,11 @@ class ColumnInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FileInfo:
-    """What a scan finds out about one file, or the problem that it has."""
+    """What a scan finds out about one file, or the problem that it has.
+
+    `stamp` is what the file system said of the file before it was opened (see `storage.stamp_of`): while it says the same, nothing
+    of all this has changed.
+    """
 
     ref: FileRef
     entries: int = 0
@@ -85,6 +89,12 @@ class FileInfo:
     columns: Mapping[str, ColumnInfo] = field(default_factory=dict)
     problem: str | None = None
     problem_kind: ProblemKind | None = None
+    stamp: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What tells the contents of this tree from those of any other, and from what they were before the file was changed."""
+        return self.ref.path, self.ref.tree, self.identity, self.stamp
 
 
 class OpenFile(Protocol):

@@ -7,7 +7,7 @@ import time
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import awkward as ak
 import numpy as np
@@ -18,16 +18,26 @@ from . import forms
 from .opening import open_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
     from .dataset import Dataset
     from .files import FileInfo, OpenFile
 
-__all__ = ["Events", "Reader"]
+__all__ = ["BufferCache", "Events", "Reader"]
 
 _MOMENTUM = frozenset({"pt", "eta", "phi", "mass"})
+
+
+class BufferCache(Protocol):
+    """Where a reader keeps what it has decoded; may forget anything at any time."""
+
+    def get(self, key: Hashable) -> Any | None:
+        """What was put under this key, or None."""
+
+    def put(self, key: Hashable, value: Any, nbytes: int) -> bool:
+        """Keep `value`, of `nbytes` bytes, if there is room; whether it is kept."""
 
 
 class Events(ak.Array):  # type: ignore[misc]
@@ -68,11 +78,16 @@ class Recipe:
 
 
 class Reader:
-    """Reads chunks on one rank, and keeps files open. Its methods may be called by several threads."""
+    """Reads chunks on one rank, and keeps files open. Its methods may be called by several threads.
 
-    def __init__(self, dataset: Dataset, *, max_open: int = 64) -> None:
+    Arrays it has decoded are read-only; with a `cache` they are kept there, and not read again. The key of a buffer has the name,
+    identity and stamp of its file, tree, name and dtype of the buffer, and the entries.
+    """
+
+    def __init__(self, dataset: Dataset, *, cache: BufferCache | None = None, max_open: int = 64) -> None:
         self.dataset = dataset
         self.max_open = max_open
+        self._cache = cache
         #: Seconds spent so far on opening files, unpacking, verifying page checksums, and (all else) reading and decoding.
         self.seconds: dict[str, float] = {"open": 0.0, "read": 0.0, "decompress": 0.0, "verify": 0.0}
         #: Stored bytes read so far, by column.
@@ -115,7 +130,7 @@ class Reader:
         """
         dataset = origin or self.dataset
         recipe = self._recipe(dataset, buffers, fields)
-        found = self._read(info, recipe.wanted, start, stop)
+        found, fresh = self._read(info, recipe.wanted, start, stop)
         container: dict[str, Any] = {name: found[name] for name in recipe.needed if name in found}
         for name, source in recipe.lists.items():
             offsets = container[name] = offsets_from(found[source], source)
@@ -125,6 +140,7 @@ class Reader:
                         f"{info.ref.path}: column {forms.column_of(member)!r} has {len(found[member])} items in entries "
                         f"{start}-{stop}, but {forms.column_of(source)!r} says {offsets[-1]}."
                     )
+        self._keep(info, recipe.wanted, start, stop, fresh)
         container |= {n: partial(self._demand, dataset, info, start, stop, n) for n in recipe.virtual}
         events = ak.from_buffers(recipe.form, stop - start, container, buffer_key=forms.BUFFER_KEY)
         if len(recipe.form.fields) < len(dataset.form.fields):
@@ -154,24 +170,49 @@ class Reader:
 
     def _read(
         self, info: FileInfo, wanted: Mapping[str, np.dtype[Any]], start: int, stop: int
-    ) -> dict[str, NDArray[Any]]:
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+        """The buffers `wanted`, and those of them that were not in the cache."""
         if not 0 <= start <= stop <= info.entries:
             raise ValueError(f"{info.ref} has the entries 0-{info.entries}, not {start}-{stop}.")
-        if not wanted:
-            return {}
+        found: dict[str, NDArray[Any]] = {}
+        if self._cache is not None:
+            for name, dtype in wanted.items():
+                kept = self._cache.get(_key(info, name, dtype, start, stop))
+                if kept is not None:
+                    found[name] = kept
+        missing = {name: dtype for name, dtype in wanted.items() if name not in found}
+        if not missing:
+            return found, {}
         with self._lock:
             file = self._file(info)
             begin, meter = time.perf_counter(), file.meter
             columns, seconds = Counter(meter.columns), dict(meter.seconds)
             try:
                 with np.errstate(all="ignore"):  # a nan that is converted is no reason for a warning
-                    return file.read(info, wanted, start, stop)
+                    fresh = file.read(info, missing, start, stop)
             finally:
                 self.seconds["read"] += time.perf_counter() - begin
                 for kind, before in seconds.items():
                     self.seconds[kind] += meter.seconds[kind] - before
                     self.seconds["read"] -= meter.seconds[kind] - before
                 self.column_bytes.update(meter.columns - columns)
+        fresh = {name: _read_only(array) for name, array in fresh.items()}
+        return found | fresh, fresh
+
+    def _keep(
+        self,
+        info: FileInfo,
+        wanted: Mapping[str, np.dtype[Any]],
+        start: int,
+        stop: int,
+        fresh: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Put what was read into the cache: only now, when it is known to fit together."""
+        if self._cache is None:
+            return
+        for name, array in fresh.items():
+            if name in wanted:
+                self._cache.put(_key(info, name, wanted[name], start, stop), array, array.nbytes)
 
     def _file(self, info: FileInfo) -> OpenFile:
         key = (info.ref.path, info.ref.tree)
@@ -202,8 +243,9 @@ class Reader:
         source = list_sources(dataset, [name], frozenset()).get(name, name)
         self.on_demand.add(forms.column_of(source))
         dtype = dataset.buffers[source if source in dataset.buffers else name]
-        found = self._read(info, {source: dtype}, start, stop)[source]
-        return found if source == name else offsets_from(found, source)
+        found, fresh = self._read(info, {source: dtype}, start, stop)
+        self._keep(info, {source: dtype}, start, stop, fresh)
+        return found[source] if source == name else offsets_from(found[source], source)
 
     def _absent(
         self, dataset: Dataset, info: FileInfo, start: int, stop: int, name: str
@@ -215,6 +257,21 @@ class Reader:
         form = ak.forms.RecordForm([content], [name], form_key=dataset.form.form_key)
         container = {n: partial(self._demand, dataset, info, start, stop, n) for n in forms.buffers_of(form)}
         return ak.from_buffers(form, stop - start, container, buffer_key=forms.BUFFER_KEY)[name].layout
+
+
+def _key(info: FileInfo, name: str, dtype: np.dtype[Any], start: int, stop: int) -> tuple[object, ...]:
+    """What the values of a buffer depend on."""
+    return (*info.key, name, dtype.str, start, stop)
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """The array, which nobody can change; a copy if it is a small part of one that it would keep alive."""
+    base = array.base
+    if isinstance(base, np.ndarray) and base.nbytes > 1.25 * array.nbytes:
+        array = array.copy()
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def make_recipe(dataset: Dataset, buffers: frozenset[str], fields: frozenset[str] | None) -> Recipe:

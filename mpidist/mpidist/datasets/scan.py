@@ -12,6 +12,7 @@ from . import cache
 from .dataset import column_type
 from .files import FileInfo
 from .opening import Unopened, open_file
+from .storage import stamp_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .dataset import Dataset
     from .files import ColumnInfo, FileRef, OpenFile
 
-__all__ = ["known_columns", "scan", "scan_open"]
+__all__ = ["expected_types", "known_columns", "scan", "scan_open"]
 
 
 def scan(dataset: Dataset, ref: FileRef, columns: Iterable[str]) -> FileInfo:
@@ -34,12 +35,13 @@ def scan(dataset: Dataset, ref: FileRef, columns: Iterable[str]) -> FileInfo:
     Returns:
         A `FileInfo`; `problem` and `problem_kind` are set if the file cannot be used. Never raises.
     """
+    stamp = stamp_of(ref.path)  # before it is opened: a change meanwhile makes another stamp
     try:
         file = open_file(ref.path, ref.tree)
     except Unopened as error:
         return FileInfo(ref, problem=str(error), problem_kind=error.kind)
     try:
-        return scan_open(dataset, ref, columns, file)
+        return replace(scan_open(dataset, ref, columns, file), stamp=stamp)
     except Exception as error:  # noqa: BLE001 (damaged metadata raise anything; a scan reports it)
         text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         problem = f"the metadata of {ref} cannot be read: {type(error).__name__}: {text}"
@@ -48,16 +50,21 @@ def scan(dataset: Dataset, ref: FileRef, columns: Iterable[str]) -> FileInfo:
         file.close()
 
 
+def expected_types(dataset: Dataset, columns: Iterable[str]) -> dict[str, str | None]:
+    """The type that each of `columns` has in every file of the dataset; None for a sample's own column, which may have any."""
+    return {name: dataset.type_of(name) if name in dataset.field_of else None for name in columns}
+
+
 def scan_open(dataset: Dataset, ref: FileRef, columns: Iterable[str], file: OpenFile) -> FileInfo:
     """Like `scan`, for a file that is open already. May raise what the format's library raises."""
     ref = replace(ref, tree=file.tree, format=file.format)
-    columns = list(columns)
-    known = cache.load(ref.path, ref.tree, file.identity, columns)
+    types = expected_types(dataset, columns)
+    known = cache.load(ref.path, ref.tree, file.identity, types)
     found: dict[str, ColumnInfo] = {} if known is None else dict(known.columns)
     fresh: dict[str, ColumnInfo] = {}
     problems: list[str] = []
     out: dict[str, ColumnInfo] = {}
-    for name in columns:
+    for name, expected in types.items():
         info = found.get(name)
         if info is None:
             form = file.field(dataset.field_of.get(name, name))
@@ -65,8 +72,7 @@ def scan_open(dataset: Dataset, ref: FileRef, columns: Iterable[str], file: Open
                 problems.append(_missing(name, file))
                 continue
             info = fresh[name] = file.column(name, form)
-        expected = dataset.type_of(name) if name in dataset.field_of else info.type  # a sample's own column
-        if info.type != expected:
+        if expected is not None and info.type != expected:
             problems.append(f"column {name!r} is {info.type} here, but {expected} in the dataset")
         out[name] = info
     entries = file.entries if known is None else known.entries

@@ -11,9 +11,10 @@ How it works, module by module:
    types alone can cause, without reading anything.
 5. `columns`: running the graph on reporting typetracers gives the buffers that must be read.
 6. `evaluation`: a flat schedule computes each distinct step once per chunk and frees it after its
-   last use; an exception names the user's line (`frames`).
+   last use; an exception names the user's line (`frames`). `quick` does the most frequent steps faster than awkward.
 7. `tokens`: structural digests, by which equal steps are found and plans are identified; `trust`: whether they tell everything.
-8. `parameters`, `apply`: named values that a run may change, and Python functions on chunks.
+8. `reuse`: what of an evaluation is worth keeping for the next one, with another cut.
+9. `parameters`, `apply`: named values that a run may change, and Python functions on chunks.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from mpidist.lazy.evaluation import Evaluator
 from mpidist.lazy.frames import blame, user_frame
 from mpidist.lazy.node import Origin
 from mpidist.lazy.parameters import Param, overriding, param
+from mpidist.lazy.reuse import Reevaluator, Remaining, Values, is_repeatable, shared
 from mpidist.lazy.trust import only_installed
 
 __all__ = [
@@ -32,17 +34,22 @@ __all__ = [
     "Lazy",
     "Origin",
     "Param",
+    "Reevaluator",
+    "Remaining",
     "Value",
+    "Values",
     "apply",
     "blame",
     "check_rows",
     "digest",
+    "is_repeatable",
     "needed_buffers",
     "only_installed",
     "origin_of",
     "overriding",
     "param",
     "parameters_of",
+    "shared",
     "source",
     "user_frame",
 ]

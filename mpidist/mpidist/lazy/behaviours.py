@@ -13,12 +13,20 @@ import awkward as ak
 import cloudpickle
 import vector
 
-__all__ = ["is_stored_coordinate", "notebook_behaviours", "restore_behaviours"]
+__all__ = ["foreign_behaviours", "is_stored_coordinate", "notebook_behaviours", "restore_behaviours"]
 
 vector.register_awkward()
 
 # Every rank has the behaviours of these by importing them.
 _KNOWN = frozenset({"awkward", "builtins", "mpidist", "vector"})
+
+
+def foreign_behaviours() -> bool:
+    """Whether `ak.behavior` has entries that come neither with awkward nor with vector nor with mpidist."""
+    return any(
+        (getattr(value, "__module__", None) or "").partition(".")[0] not in _KNOWN
+        for value in ak.behavior.values()
+    )
 
 
 def notebook_behaviours() -> dict[Any, Any]:

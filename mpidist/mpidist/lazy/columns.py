@@ -21,11 +21,11 @@ from mpidist.lazy.rows import joined
 from mpidist.lazy.tokens import structural_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mpidist.lazy.recording import Recorded
 
-__all__ = ["check_rows", "digest", "needed_buffers", "origin_of", "parameters_of"]
+__all__ = ["buffers_below", "check_rows", "digest", "needed_buffers", "origin_of", "parameters_of"]
 
 _BUFFER_KEY = "{form_key}-{attribute}"
 
@@ -49,15 +49,27 @@ def origin_of(lazies: Iterable[Recorded]) -> Origin:
 def needed_buffers(lazies: Iterable[Recorded]) -> frozenset[str]:
     """The names ``"{form_key}-{attribute}"`` of all buffers that evaluating `lazies` reads."""
     nodes = [lazy._node for lazy in lazies]
-    origin = common_origin(nodes)
+    return buffers_below(nodes, Schedule(nodes), {})
+
+
+def buffers_below(roots: Sequence[Node], schedule: Schedule, given: Mapping[str, ak.Array]) -> frozenset[str]:
+    """The names of the buffers that evaluating `roots` by `schedule` reads, when it is `given` such values."""
+    origin = common_origin(roots)
     if origin is None:
         return frozenset()
-    form = _only_fields(origin.form, _used_fields(nodes))
+    form = _only_fields(origin.form, _used_fields(roots))
     events, report = ak.typetracer.typetracer_with_report(form, buffer_key=_BUFFER_KEY, highlevel=True)
-    for meta in Schedule(nodes).retrace(events):
+    metas = {token: _traced(value) for token, value in given.items()}
+    for meta in schedule.retrace(events, metas):
         if isinstance(meta, ak.Array):
             ak.typetracer.touch_data(meta)
     return frozenset(report.data_touched)
+
+
+def _traced(value: ak.Array) -> ak.Array:
+    """A typetracer of any number of such values."""
+    layout = value.layout.to_typetracer(forget_length=True)
+    return ak.Array(layout, behavior=value.behavior, attrs=value.attrs)
 
 
 def check_rows(lazies: Iterable[Recorded], what: str) -> None:

@@ -9,7 +9,9 @@ The same schedule runs on typetracers (`Schedule.retrace`), to find types and ne
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
@@ -18,6 +20,7 @@ from mpidist.errors import LazyUsage
 from mpidist.lazy.behaviours import notebook_behaviours, restore_behaviours
 from mpidist.lazy.frames import blame
 from mpidist.lazy.node import Node, Parameter, Ref, fill, map_template, packed, references, unpacked, walk
+from mpidist.lazy.quick import quick
 from mpidist.lazy.tracing import retrace, tracer_of
 
 if TYPE_CHECKING:
@@ -28,16 +31,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluator", "Schedule", "evaluated", "meta_of"]
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 @dataclass(slots=True)
 class Step:
-    """A call with the places of its arguments among the results.
+    """A call with the places of its arguments among the results. `call` is what does what `function` does on real events.
 
     `simple` steps have their references directly among the positional arguments: (position, place). `rows` are the places of
     arguments with rows; `node` is what it computes, if that has rows too.
     """
 
     function: Callable[..., Any]
+    call: Callable[..., Any]
     args: list[Any]
     kwargs: dict[str, Any]
     simple: list[tuple[int, int]] | None
@@ -52,24 +58,51 @@ class Step:
 
 
 class Schedule:
-    """The flat program that computes `roots`."""
+    """The flat program that computes `roots`, from the events or from values of the steps whose tokens are `given`.
 
-    def __init__(self, roots: Sequence[Node]) -> None:
+    `given` are those that it uses, with their places; what the values of `offered` steps took to make can be told (see `run`).
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Node],
+        given: frozenset[str] = frozenset(),
+        offered: frozenset[str] = frozenset(),
+    ) -> None:
         self.steps: list[Step] = []
         self.parameters: list[tuple[int, Parameter]] = []
+        self.given: list[tuple[int, str]] = []
         self.events: int | None = None
         places: dict[str, int] = {}
-        for node in walk(roots):
+        for node in walk(roots, given):
             if node.token not in places:
                 places[node.token] = len(places)
-                self._add(node, places)
+                self._add(node, places, given)
         self.outputs = [places[root.token] for root in roots]
         self.size = len(places)
+        self._offered = self._below({places[token]: token for token in offered & places.keys() - given})
         self._free_after_last_use()
 
-    def _add(self, node: Node, places: dict[str, int]) -> None:
+    def _below(self, tokens: Mapping[int, str]) -> dict[int, tuple[str, list[int]]]:
+        """For the places of some steps their tokens, and the numbers of all steps that they need, their own included."""
+        number = {step.result: i for i, step in enumerate(self.steps)}
+        found: dict[int, tuple[str, list[int]]] = {}
+        for place, token in tokens.items():
+            needed: set[int] = set()
+            waiting = [number[place]]
+            while waiting:
+                i = waiting.pop()
+                if i not in needed:
+                    needed.add(i)
+                    waiting += [number[used] for used in self.steps[i].used if used in number]
+            found[place] = token, sorted(needed)
+        return found
+
+    def _add(self, node: Node, places: dict[str, int], given: frozenset[str]) -> None:
         place = places[node.token]
-        if isinstance(node.leaf, Parameter):
+        if node.token in given:
+            self.given.append((place, node.token))
+        elif isinstance(node.leaf, Parameter):
             self.parameters.append((place, node.leaf))
         elif node.function is None:
             self.events = place
@@ -85,24 +118,43 @@ class Schedule:
                     needed.add(place)
                     step.freed.append(place)
 
-    def start(self, events: Any, parameters: Mapping[str, object]) -> list[Any]:
-        """The results before the first step: events and parameters."""
+    def start(
+        self, events: Any, parameters: Mapping[str, object], given: Mapping[str, Any] = NOTHING
+    ) -> list[Any]:
+        """The results before the first step: events, parameters and what is given."""
         values: list[Any] = [None] * self.size
+        for place, token in self.given:
+            values[place] = given[token]
         for place, parameter in self.parameters:
             values[place] = parameters.get(parameter.name, parameter.value)
         if self.events is not None:
             values[self.events] = events
         return values
 
-    def run(self, events: ak.Array, parameters: Mapping[str, object]) -> list[Any]:
-        """The values of the roots on the chunk `events`."""
-        values = self.start(events, parameters)
+    def run(
+        self,
+        events: ak.Array,
+        parameters: Mapping[str, object],
+        given: Mapping[str, Any] = NOTHING,
+        offer: Callable[[str, Any, float], None] | None = None,
+    ) -> list[Any]:
+        """The values of the roots on the chunk `events`.
+
+        `offer` is called with each offered step's token, its value, and how many seconds that and all before it took.
+        """
+        values = self.start(events, parameters, given)
+        seconds = [0.0] * len(self.steps)
         step: Step | None = None
         try:
-            for step in self.steps:
+            for number, step in enumerate(self.steps):
+                began = time.perf_counter()
                 if step.compared:
                     _compare_lengths(values, step)
                 values[step.result] = _result(step, values)
+                seconds[number] = time.perf_counter() - began
+                if offer is not None and step.result in self._offered:
+                    token, below = self._offered[step.result]
+                    offer(token, values[step.result], sum(seconds[i] for i in below))
                 for place in step.freed:
                     values[place] = None
         except Exception as error:
@@ -111,9 +163,9 @@ class Schedule:
             raise
         return [values[place] for place in self.outputs]
 
-    def retrace(self, events: ak.Array) -> list[Any]:
-        """The metas of the roots, on the typetracer `events`."""
-        values = self.start(events, {})
+    def retrace(self, events: ak.Array, given: Mapping[str, Any] = NOTHING) -> list[Any]:
+        """The metas of the roots, on the typetracer `events` and those `given`."""
+        values = self.start(events, {}, given)
         for step in self.steps:
             metas = [values[place] for place in step.used]
             args, kwargs = fill(step.args, values), fill(step.kwargs, values)
@@ -186,7 +238,7 @@ def _step(node: Node, place: int, inputs: list[int]) -> Step:
     is_simple = len(direct) == len(references(args)) + len(references(kwargs))
     assert node.function is not None
     return Step(
-        node.function, args, kwargs, direct if is_simple else None, place, with_rows if node.check else (),
+        node.function, quick(node.function) or node.function, args, kwargs, direct if is_simple else None, place, with_rows if node.check else (),
         node.form, node.frame, tuple(inputs), with_rows, None if node.rows is None else node,
     )  # fmt: skip
 
@@ -206,11 +258,11 @@ def _result(step: Step, values: Sequence[Any]) -> Any:
 def _called(step: Step, values: Sequence[Any]) -> Any:
     # A function of its own, so that no variable keeps an argument alive after its last use.
     if step.simple is None:
-        return step.function(*fill(step.args, values), **fill(step.kwargs, values))
+        return step.call(*fill(step.args, values), **fill(step.kwargs, values))
     args = step.args.copy()
     for position, place in step.simple:
         args[position] = values[place]
-    return step.function(*args, **step.kwargs)
+    return step.call(*args, **step.kwargs)
 
 
 def _compare_lengths(values: Sequence[Any], step: Step) -> None:

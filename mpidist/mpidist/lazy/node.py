@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     import awkward as ak
 
@@ -147,8 +147,8 @@ def leaf_node(
     return Node(None, (), {}, (), origin, rows, frame, token, leaf=leaf)
 
 
-def walk(roots: Iterable[Node]) -> list[Node]:
-    """Every node that `roots` need, once, inputs before their users."""
+def walk(roots: Iterable[Node], given: Collection[str] = ()) -> list[Node]:
+    """Every node that `roots` need, once, inputs before their users; nodes whose token is `given` need none."""
     done: set[int] = set()
     order: list[Node] = []
     stack: list[tuple[Node, bool]] = [(root, False) for root in roots]
@@ -157,7 +157,7 @@ def walk(roots: Iterable[Node]) -> list[Node]:
         node, expanded = stack.pop()
         if id(node) in done:
             continue
-        if expanded:
+        if expanded or node.token in given:
             done.add(id(node))
             order.append(node)
             continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 import numpy as np
 
-from mpidist.lazy.node import Ref, walk
+from mpidist.lazy.node import Node, Ref, walk
 from mpidist.lazy.tokens import import_name
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mpidist.lazy.recording import Recorded
 
-__all__ = ["only_installed"]
+__all__ = ["is_installed", "only_installed"]
 
 _OWN = Path(__file__).parents[1]
 _FOLDERS = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
@@ -33,10 +33,12 @@ def only_installed(lazies: Iterable[Recorded]) -> bool:
     The digest of an expression names functions of modules, and has the code of those of a notebook; but either may call others,
     whose code may have been edited since.
     """
-    nodes = walk([lazy._node for lazy in lazies])
-    return all(
-        _installed((node.function, node.args, node.kwargs)) for node in nodes if node.function is not None
-    )
+    return all(is_installed(node) for node in walk([lazy._node for lazy in lazies]))
+
+
+def is_installed(node: Node) -> bool:
+    """The same of one step."""
+    return node.function is None or _installed((node.function, node.args, node.kwargs))
 
 
 def _installed(value: Any) -> bool:

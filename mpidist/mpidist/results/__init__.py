@@ -15,7 +15,7 @@ from __future__ import annotations
 from mpidist.results.cutflow import cutflow
 from mpidist.results.histogram import hist
 from mpidist.results.profile import profile
-from mpidist.results.protocol import Accumulator, ChunkContext, Result, Total
+from mpidist.results.protocol import Accumulator, ChunkContext, Contribution, Result, Total
 from mpidist.results.reduce import reduce
 from mpidist.results.scalar import count, max, mean, min, sum
 from mpidist.results.spread import Drawn
@@ -24,6 +24,7 @@ from mpidist.results.take import take
 __all__ = [
     "Accumulator",
     "ChunkContext",
+    "Contribution",
     "Drawn",
     "Result",
     "Total",

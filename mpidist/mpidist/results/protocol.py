@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mpidist.lazy import Lazy
     from mpidist.results.spread import Drawn
 
-__all__ = ["Accumulator", "ChunkContext", "Result", "Total"]
+__all__ = ["Accumulator", "ChunkContext", "Contribution", "Result", "Total"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,15 @@ class Total:
         return numbers + int(getattr(self.payload, "nbytes", unknown))
 
 
+class Contribution(Protocol):
+    """What a chunk adds to a result. Nobody changes it, so it may be committed again to another run's accumulator."""
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its arrays."""
+        ...
+
+
 class Accumulator(Protocol):
     """A rank's mutable state of one result, for one sample."""
 
@@ -88,7 +97,7 @@ class Accumulator(Protocol):
         """Whether `payload` gives something; fixed by the result."""
         ...
 
-    def prepare(self, values: Sequence[ak.Array], context: ChunkContext) -> object:
+    def prepare(self, values: Sequence[ak.Array], context: ChunkContext) -> Contribution:
         """The contribution of a chunk. `values` are the evaluated `Result.inputs`. Pure; may raise."""
         ...
 

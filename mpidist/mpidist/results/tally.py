@@ -52,6 +52,17 @@ class Delta:
     payload: Any = None
     spread: NDArray[np.float64] | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its arrays."""
+        arrays = [
+            self.counts,
+            self.maxima,
+            self.spread,
+            *(term.numbers for terms in self.terms for term in terms),
+        ]
+        return sum(array.nbytes for array in arrays if array is not None)
+
 
 class State:
     """Counts, exact sums and maxima, added up. Mutable; not thread-safe."""
@@ -259,7 +270,7 @@ class Accumulating:
         self.layout_length = LAYOUT_LENGTH * len(shape.sums)
         self.has_payload = result.has_payload
 
-    def prepare(self, values: Sequence[ak.Array], context: ChunkContext) -> object:
+    def prepare(self, values: Sequence[ak.Array], context: ChunkContext) -> Delta:
         """See `Accumulator.prepare`."""
         try:
             delta = self._result.delta(values, context, weighted=self._weighted)

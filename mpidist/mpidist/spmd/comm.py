@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mpidist.spmd.memory import Memory
+
 __all__ = ["Comm", "Pending", "Rank", "wait", "wait_all"]
 
 T = TypeVar("T")
@@ -88,7 +90,7 @@ class Rank:
     at once. Nothing slows a rank that publishes too much: publish a few times a second.
     `kept` is a dict that survives from one task of a run to its next (pause, resume); empty it when the run is over.
     `guard` is to be opened around code of the user's: that may be ended when it goes on after a stop.
-    `folder` is that of the world, if it has one.
+    `folder` is that of the world, if it has one. `memory` lives as long as the rank's process.
     """
 
     comm: Comm
@@ -98,6 +100,7 @@ class Rank:
     kept: dict[str, Any] = field(default_factory=dict)
     guard: Guard = field(default_factory=Guard)
     folder: Path | None = None
+    memory: Memory | None = None
 
     @property
     def rank(self) -> int:

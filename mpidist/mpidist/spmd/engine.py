@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mpidist.spmd.comm import Comm
+    from mpidist.spmd.memory import Memory
 
 __all__ = ["ABANDON", "MESSAGE", "REQUEST", "Rank", "Words", "execute", "install"]
 
@@ -95,6 +96,7 @@ class Words:
 _words = Words()
 _guard = Guard()
 _kept: dict[str, dict[str, Any]] = {}
+_memory: list[Memory] = []
 _left_open: list[Comm] = []
 
 
@@ -153,29 +155,41 @@ def execute(run_id: str, number: int, task: bytes) -> object:
 
     _words.begin(number)
     comm = mpi.duplicate(lambda: ABANDON in _words.asked(number))
-    memory = _kept.setdefault(run_id, {})
+    kept = _kept.setdefault(run_id, {})
     try:
         rank = Rank(
             comm=comm,
             asked=lambda: _words.asked(number) - {ABANDON},
             publish=_publisher(number),
             host=platform.node(),
-            kept=memory,
+            kept=kept,
             guard=_guard,
             folder=_folder(),
+            memory=_remembered(),
         )
         result = _agreed(comm, task)(rank)
     except BaseException:
         _left_open.append(comm)
-        memory.clear()
+        kept.clear()
         raise
     else:
         comm.free()
         return result
     finally:
         _words.end(number)
-        if not memory:
+        if not kept:
             _kept.pop(run_id, None)
+
+
+def _remembered() -> Memory:
+    """What this rank remembers of all runs."""
+    from mpidist.spmd.memory import (
+        Memory,
+    )  # imports awkward, which an engine that is asked for its rank only does not need
+
+    if not _memory:
+        _memory.append(Memory(None))
+    return _memory[0]
 
 
 def _folder() -> Path | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mpidist.chunks import Chunk
     from mpidist.datasets import FileRef
     from mpidist.plan import Plan
+    from mpidist.spmd.memory import Memory
 
 __all__ = ["Frontier", "table_of"]
 
@@ -36,7 +37,8 @@ MOST_THREADS = 4
 class Frontier:
     """The files of a lease that one rank has to scan, and what becomes of those that any rank has scanned.
 
-    `refs` are all files of the lease, the same on every rank; those numbered in `known` are scanned already.
+    `refs` are all files of the lease, the same on every rank; those numbered in `known` are scanned already. `memory` knows who has
+    done chunks before.
     """
 
     def __init__(
@@ -48,8 +50,9 @@ class Frontier:
         rank: int,
         size: int,
         known: Collection[int] = (),
+        memory: Memory | None = None,
     ) -> None:
-        self._plan, self._lease = plan, lease
+        self._plan, self._lease, self._memory = plan, lease, memory
         self._owners = Owners.of(refs, size)
         mine = [ref for ref in refs if ref.index not in known and self._owners(ref.index, 0.5) == rank]
         self._waiting = file_order(mine, seed=plan.seed, known=plan.dataset.opened)[::-1]
@@ -143,9 +146,17 @@ class Frontier:
         table = table_of(self._plan, files)
         if self._lease is not None:
             table = self._lease.table(table)
-        entries = {info.ref.index: info.entries for info in files}
-        owners = [self._owners(c.file, (c.start + c.stop) / 2 / entries[c.file]) for c in table.chunks]
+        owners = [self._owner(table.info[chunk.file], chunk) for chunk in table.chunks]
         return table.files, tuple(replace(c, index=first + c.index) for c in table.chunks), owners
+
+    def _owner(self, info: FileInfo, chunk: Chunk) -> int:
+        """The rank that has done the chunk in an earlier run; else the one whose part of the line it is in."""
+        known = None if self._memory is None else self._memory.owner(info, chunk)
+        return (
+            self._owners(chunk.file, (chunk.start + chunk.stop) / 2 / info.entries)
+            if known is None
+            else known
+        )
 
 
 def table_of(plan: Plan, files: Sequence[FileInfo]) -> Table:

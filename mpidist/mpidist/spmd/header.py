@@ -41,6 +41,8 @@ FIELDS = (
     "chunks_done",
     "events",
     "bytes_read",
+    "hit_bytes",  # of what was in memory from earlier runs
+    "cached_bytes",  # in memory now
     "failures",
     "new_files",  # files that it has scanned, or given away, and tells now
     "unscanned",  # files that it has still to scan
@@ -166,6 +168,8 @@ class Headers:
                 failures=int(self["failures"][rank]),
                 seconds={phase: float(self[f"{phase}_ns"][rank]) / 1e9 for phase in PHASES},
                 world=world,
+                hit_bytes=int(self["hit_bytes"][rank]),
+                cached_bytes=int(self["cached_bytes"][rank]),
             )
             for rank in range(len(self.rows))
         )

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Literal
 import cloudpickle
 
 from mpidist.spmd.balance import apply_transfers, gifts, transfers
+from mpidist.spmd.cache import Cache, CacheView
 from mpidist.spmd.comm import FIRST_PAUSE, LONGEST_PAUSE
 from mpidist.spmd.exchange import share, tree_reduce, until
 from mpidist.spmd.header import PAUSE, STOP, Gift, Headers, Wish, gift_of, row, wish_of, words_of
@@ -55,6 +56,8 @@ Verdict = Literal["go", "done", "stopped", "paused"]
 OBJECTS_TAG, FILES_TAG = 1, 3
 HUNGRY = 0.1
 """Seconds between exchanges while a rank has no chunk to work on and files are being scanned."""
+KEPT_SECONDS = 2.0
+"""Seconds of work left below which a rank keeps chunks whose columns it has in memory: another one would have to read them."""
 SCAN_PAUSE = 0.01
 """Seconds between looks at what the thread that scans has found."""
 
@@ -142,7 +145,7 @@ class Loop:
     """One rank's state of a run; it survives a pause.
 
     `table` has the files scanned so far, `queues` the chunks of every rank in order: each rank has a replica of both and
-    changes it like all others. Without a `frontier` the table is complete.
+    changes it like all others. Without a `frontier` the table is complete. `cache` is what the rank knows from earlier runs.
     """
 
     plan: Plan
@@ -153,9 +156,10 @@ class Loop:
     frontier: Frontier | None = None
     wish: Wish = field(default_factory=Wish)
     """Which sample comes first."""
+    cache: CacheView = field(default_factory=lambda: CacheView(Cache()))
 
     def __post_init__(self) -> None:
-        self.worker = Worker(self.plan, self.reader)
+        self.worker = Worker(self.plan, self.reader, self.cache)
         self.worker.extend(len(self.table.chunks))
         self.elapsed = 0.0
         self.sequence = 0
@@ -367,6 +371,8 @@ class Loop:
         self._heard = max(self._heard, gift_of(asked))
         self._wished = max(self._wished, wish_of(asked))
         self._words_told = words_of(asked) | self._words
+        if self._at_hand(left, speed):
+            offered = 0
         self._fresh, unscanned = self._take()
         self._limit = len(self.queue) - offered
         values = {
@@ -374,6 +380,8 @@ class Loop:
             "chunks_done": int(self.worker.done.sum()),
             "events": self.worker.events,
             "bytes_read": self.reader.bytes_read,
+            "hit_bytes": self.cache.hit_bytes,
+            "cached_bytes": self.cache.nbytes,
             "failures": int(self.worker.failed.sum()),
             "left": left,
             "new_files": len(self._fresh[0]) + len(self._fresh[1].needed),
@@ -388,6 +396,11 @@ class Loop:
             "object_bytes": object_bytes,
         }
         return row(values, self.worker.seconds, self.worker.accumulators.layout())
+
+    def _at_hand(self, left: int, speed: float) -> bool:
+        """Whether all that it has done was in memory, and the rest is done soon; not when the kernel asks for a gift."""
+        asked_for = self._heard.number > self._gift.number
+        return 0 < left < KEPT_SECONDS * speed and self.reader.bytes_read == 0 and not asked_for
 
     def _take(self) -> tuple[tuple[list[FileInfo], Lease], int]:
         """The files that were scanned since the last exchange, those that are given away now, and how many are waiting."""

@@ -29,6 +29,7 @@ from mpidist.spmd.frontier import Frontier, table_of
 from mpidist.spmd.header import Wish
 from mpidist.spmd.lease import Lease, restricted
 from mpidist.spmd.loop import Loop, Pace, Reduced
+from mpidist.spmd.memory import Memory
 from mpidist.spmd.packing import Objects, totals_of
 from mpidist.values import BrokenPayload
 
@@ -76,12 +77,14 @@ class Start:
 
     def _run(self, rank: Rank) -> Message | None:
         began = time.perf_counter()
-        hosts = drive(share(rank.comm, rank.host, SHARE_TAG))
+        memory = rank.memory if rank.memory is not None else Memory()
+        hosts, same = _met(rank, memory)
         refs = [
             ref for ref in self.plan.dataset.files if self.lease is None or ref.index in self.lease.needed
         ]
-        reader = Reader(self.plan.dataset)
-        known: list[FileInfo] = []
+        known = memory.files(self.plan, refs, rank.comm) if same else []
+        cache = memory.cache.begin()
+        reader = Reader(self.plan.dataset, cache=cache)
         probed = self.probed
         if probed is None:
             probed = probe(self.plan, refs, reader, rank, known)
@@ -99,9 +102,11 @@ class Start:
             rank=rank.rank,
             size=rank.size,
             known={info.ref.index for info in known},
+            memory=memory,
         )
         frontier.prefer(self.wish.sample)
-        loop = Loop(plan, table, [[] for _ in range(rank.size)], reader, self.pace, frontier, self.wish)
+        queues: list[list[int]] = [[] for _ in range(rank.size)]
+        loop = Loop(plan, table, queues, reader, self.pace, frontier, self.wish, cache)
         loop.elapsed = time.perf_counter() - began
         begin = {"kind": "begin", "hosts": hosts, "expected": expected.tolist(), "work": work}
         rank.kept["begin"] = begin, [cloudpickle.dumps(probed)]
@@ -143,6 +148,17 @@ class Resume:
             return _looped(loop, rank, detached=self.detached)
 
 
+def _met(rank: Rank, memory: Memory) -> tuple[list[str], bool]:
+    """Collective. The hosts of all ranks, and whether all remember the same; else they forget it."""
+    met = drive(share(rank.comm, (rank.host, memory.digest), SHARE_TAG))
+    hosts = [host for host, _ in met]
+    memory.settle(hosts.count(rank.host))
+    same = len({digest for _, digest in met}) == 1
+    if not same:
+        memory.forget()
+    return hosts, same
+
+
 def _looped(loop: Loop, rank: Rank, *, work: bool = True, detached: bool = False) -> Message | None:
     def publish(reduced: Reduced) -> None:
         rank.publish(*state_message(reduced))
@@ -151,6 +167,8 @@ def _looped(loop: Loop, rank: Rank, *, work: bool = True, detached: bool = False
     last = None if reduced is None else state_message(reduced)
     if verdict != "paused":
         loop.reader.close()
+        if rank.memory is not None:
+            rank.memory.learn(loop.plan, loop.table, loop.queues)
         begin = rank.kept["begin"]
         rank.kept.clear()
         if detached:
@@ -245,8 +263,9 @@ def probe(
 
     The first chunks of the first files in the unbiased order are looked at, so the ranges depend on files and plan only.
     Probes that met no entry look at twice as many further chunks, and files, until the data end (value None then). The
-    files scanned for that are added to `known`.
+    files scanned for that are added to `known`, which has those that need not be.
     """
+    before = {info.ref.index: info for info in known}
     waiting = plan.probes()
     found: dict[str, object] = dict.fromkeys(waiting)
     files = file_order(refs, seed=plan.seed, known=plan.dataset.opened)
@@ -254,10 +273,11 @@ def probe(
     while waiting and first < len(files):
         some = files[first : max(2 * first, PROBE_FILES)]
         first += len(some)
-        infos = scanned(plan, some, rank)
-        if infos is None:
+        fresh = scanned(plan, [ref for ref in some if ref.index not in before], rank)
+        if fresh is None:
             return None
-        known += infos
+        known += fresh
+        infos = fresh + [before[ref.index] for ref in some if ref.index in before]
         infos.sort(key=lambda info: info.ref.index)
         table = table_of(plan, infos)
         for chunks in _rounds(table.chunks):

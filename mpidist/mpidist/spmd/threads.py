@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from mpidist.spmd.memory import Memory
+
 __all__ = ["ThreadComm", "run_threads"]
 
 T = TypeVar("T")
@@ -223,25 +225,30 @@ def run_threads(
     asked: Callable[[], frozenset[str]] = frozenset,
     on_message: Callable[[dict[str, Any], list[memoryview]], None] | None = None,
     kept: Sequence[dict[str, Any]] | None = None,
+    memories: Sequence[Memory] | None = None,
 ) -> list[T]:
     """Run `task` on `size` ranks and give what each returned; size 1 runs in the calling thread.
 
     Each rank's communicator is freed when its task has returned, which must have completed all its operations.
 
     `asked` is the words of every rank, `on_message` gets what ranks publish (called in their threads),
-    `kept` the ranks' memories, one dict each. If ranks raise, the exception of the first of them that was not
+    `kept` what ranks keep of a run, one dict each, `memories` what they remember of all runs. If ranks raise, the exception of the first of them that was not
     merely waiting for the others is raised when all have ended.
     """
     if size < 1:
         raise WorldError(f"{size} ranks asked for. Hint: at least one is needed.")
     board = _Board(size)
-    memories = [{} for _ in range(size)] if kept is None else kept
+    own: Sequence[dict[str, Any]] = [{} for _ in range(size)] if kept is None else kept
+    remembered: Sequence[Memory | None] = [None] * size if memories is None else memories
 
     def publish(meta: Mapping[str, Any], buffers: Sequence[NDArray[Any] | bytes]) -> None:
         if on_message is not None:
             on_message(dict(meta), [memoryview(_copied(buffer)) for buffer in buffers])
 
-    ranks = [Rank(ThreadComm(board, r), asked, publish, platform.node(), memories[r]) for r in range(size)]
+    ranks = [
+        Rank(ThreadComm(board, r), asked, publish, platform.node(), own[r], memory=remembered[r])
+        for r in range(size)
+    ]
     if size == 1:
         alone = task(ranks[0])
         ranks[0].comm.free()

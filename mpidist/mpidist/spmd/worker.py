@@ -16,12 +16,14 @@ import numpy as np
 from mpidist.lazy import Evaluator, Lazy, needed_buffers, origin_of
 from mpidist.results import ChunkContext
 from mpidist.snapshot import PHASES, WORKING
+from mpidist.spmd.cache import Cache, CacheView
 from mpidist.spmd.failing import failure_of
 from mpidist.spmd.guard import StillRunning
 from mpidist.spmd.packing import Accumulators, Objects
+from mpidist.spmd.recall import Recall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mpidist.errors import Failure
     from mpidist.ledger import Table
     from mpidist.plan import Plan
+    from mpidist.results import Contribution
     from mpidist.spmd.comm import Rank
 
 __all__ = ["Worker"]
@@ -49,10 +52,10 @@ class Worker:
     `done` and `failed` have a bool for each chunk of the table; `seconds` are by phase (see `PHASES`).
     """
 
-    def __init__(self, plan: Plan, reader: Reader) -> None:
+    def __init__(self, plan: Plan, reader: Reader, cache: CacheView | None = None) -> None:
         self.plan, self.reader = plan, reader
         self.accumulators = Accumulators(plan)
-        self.evaluator = Evaluator(plan.outputs, plan.parameters)
+        self.recall = Recall(plan, CacheView(Cache()) if cache is None else cache)
         self.weights = [SampleWeight(sample.weight, plan) for sample in plan.dataset.samples]
         self.done = np.zeros(0, dtype=np.bool_)
         self.failed = np.zeros(0, dtype=np.bool_)
@@ -108,24 +111,38 @@ class Worker:
 
     def prepare(self, chunk: Chunk, info: FileInfo, tick: Callable[[], None]) -> tuple[object, ...]:
         """What a chunk contributes to each result; `tick` is called once it is read, and between later steps. Raises whatever fails."""
+        deltas: dict[str, object] = dict(self.recall.contributions(info, chunk))
+        missing = [name for name in self.plan.results if name not in deltas]
+        if missing:
+            deltas |= self._contributions(missing, chunk, info, tick)
+        return tuple(deltas[name] for name in self.plan.results)
+
+    def _contributions(
+        self, names: Sequence[str], chunk: Chunk, info: FileInfo, tick: Callable[[], None]
+    ) -> dict[str, Contribution]:
+        """What the chunk contributes to some results: read, evaluated, prepared."""
         reader = self.reader
         exchanged = self.seconds["exchange"]
         began, before = time.perf_counter(), dict(reader.seconds)
-        events = reader.read(info, chunk.start, chunk.stop, self.plan.buffers)
+        remaining = self.recall.remaining(names, info, chunk)
+        events = reader.read(info, chunk.start, chunk.stop, remaining.buffers)
         tick()
-        values = self.evaluator(events)
+        values = remaining(events)
         context = ChunkContext(
             chunk.first_event, self.weights[chunk.sample](reader, info, chunk), chunk.events
         )
         tick()
         evaluated = time.perf_counter()
         exchanged_by_then = self.seconds["exchange"]
-        deltas: list[object] = []
+        share = (evaluated - began - (exchanged_by_then - exchanged)) / len(names)
+        deltas: dict[str, Contribution] = {}
         place = 0
-        for name, result in self.plan.results.items():
-            count = len(result.inputs)
+        for name in names:
+            count = len(self.plan.results[name].inputs)
             accumulator = self.accumulators.by_key[chunk.sample, name]
-            deltas.append(accumulator.prepare(values[place : place + count], context))
+            start = time.perf_counter()
+            deltas[name] = accumulator.prepare(values[place : place + count], context)
+            self.recall.keep(name, info, chunk, deltas[name], share + time.perf_counter() - start)
             place += count
             tick()
         ended = time.perf_counter()
@@ -135,7 +152,7 @@ class Worker:
             reading += seconds - before.get(phase, 0.0)
         self.seconds["evaluate"] += max(0.0, evaluated - began - reading - (exchanged_by_then - exchanged))
         self.seconds["fill"] += ended - evaluated - (self.seconds["exchange"] - exchanged_by_then)
-        return tuple(deltas)
+        return deltas
 
     def _commit(self, prepared: Prepared) -> None:
         chunk = prepared.chunk

@@ -96,10 +96,10 @@ def test_deep_expressions(events: lazy.Lazy, monkeypatch: pytest.MonkeyPatch) ->
     tower = deep(events)
     evaluator = cloudpickle.loads(cloudpickle.dumps(lazy.Evaluator([tower])))
     for step in evaluator._schedule.steps:
-        step.function = lambda a, b: a + b  # awkward's addition takes half a millisecond
+        step.call = lambda a, b: a + b  # awkward's addition takes half a millisecond
     start = np.arange(3)
     evaluator._schedule.steps[0].args[0] = events._meta  # unused: run() passes the events themselves
-    evaluator._schedule.steps[0].function = lambda a, name: start
+    evaluator._schedule.steps[0].call = lambda a, name: start
     assert evaluator(ak.Array([{"run": 1}]))[0].tolist() == [DEPTH + 1, DEPTH + 2, DEPTH + 3]
     assert repr(cloudpickle.loads(cloudpickle.dumps(tower))._node.frame) == repr(tower._node.frame)
     assert "..." in repr(tower)

@@ -1,0 +1,249 @@
+"""A second run over the same data: nothing is read again, and the bits are those of a run that knows nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import awkward as ak
+import hist
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import mpidist as md
+from mpidist.plan import make_plan
+from mpidist.run import Run
+from mpidist.spmd.loop import Pace
+from mpidist.threadworld import ThreadWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mpidist.snapshot import RankStatus
+
+DATA = Path(__file__).parents[1] / "data"
+DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
+DAMAGED = DATA / "dimuon5k-zlib-bytes_flipped_in_Muon_pt_basket3.root"
+FAST = Pace(period=0.005)
+PLENTY = 10**9
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four names of the file with 100 000 dimuon events."""
+    folder = tmp_path_factory.mktemp("data")
+    for number in range(4):
+        os.link(DIMUON, folder / f"d{number}.root")
+    return folder
+
+
+def analysis(events: Any) -> dict[str, Any]:
+    """Results that depend on the parameter `cut`, and some that do not."""
+    cut = md.param("cut", 20.0)
+    muons = events.Muon
+    two = muons[(ak.num(muons) == 2) & (ak.sum(muons.charge, axis=1) == 0)]
+    mass = (two[:, 0] + two[:, 1]).mass
+    return {
+        "mass": md.hist(mass[mass > cut], md.axis.Regular(60, 0, 120)),
+        "all": md.hist(mass, bins=50),
+        "weighted": md.hist(muons.eta, md.axis.Regular(12, -3, 3), weight=1 / (cut + muons.pt)),
+        "count": md.count(muons.pt[muons.pt > cut]),
+        "sum": md.sum(muons.pt),
+        "first": md.take(muons.pt, 5),
+        "own": md.reduce(lambda pt: int(ak.count(pt)), muons.pt, zero=0, add=lambda a, b: a + b),
+    }
+
+
+def run_on(world: ThreadWorld, results: Mapping[str, object], **parameters: object) -> Run:
+    return Run(make_plan(results, parameters=parameters), world, pace=FAST).wait()
+
+
+def bits(run: Run) -> dict[str, bytes]:
+    """All values as bytes, for comparisons without tolerance."""
+    found = {}
+    for name, value in run.result().items():
+        if isinstance(value, hist.Hist):
+            found[name] = np.ascontiguousarray(value.view(flow=True)).tobytes() + repr(value.axes).encode()
+        else:
+            found[name] = repr(ak.to_list(value) if isinstance(value, ak.Array) else value).encode()
+    return found
+
+
+def ranks(run: Run) -> tuple[RankStatus, ...]:
+    assert run.snapshot is not None
+    return run.snapshot.ranks
+
+
+def read(run: Run) -> int:
+    return sum(status.bytes_read for status in ranks(run))
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_second_run_reads_nothing_and_gives_the_same_bits(files: Path, size: int) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    world = ThreadWorld(size, cache=PLENTY)
+    first = run_on(world, analysis(events))
+    again = run_on(world, analysis(events))
+    changed = run_on(world, analysis(events), cut=31.5)
+    alone = ThreadWorld(2)
+    assert read(first) > 1e6
+    assert (read(again), read(changed)) == (0, 0)
+    assert all(status.hit_bytes > 0 for status in ranks(changed))
+    assert all(0 < status.cached_bytes <= PLENTY for status in ranks(changed))
+    assert bits(first) == bits(again) == bits(run_on(alone, analysis(events)))
+    assert bits(changed) == bits(run_on(alone, analysis(events), cut=31.5))
+    assert changed.receipt.complete
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    budget=st.sampled_from([0, 50_000, 800_000, 20_000_000]),
+    size=st.integers(1, 3),
+    cuts=st.lists(st.sampled_from([10.0, 20.0, 30.0]), min_size=2, max_size=3),
+)
+def test_no_budget_changes_a_bit(budget: int, size: int, cuts: list[float]) -> None:
+    events = md.open([f"{DATA}/dimuon100k-part3.root:Events", f"{DIMUON}:Events"])
+    world = ThreadWorld(size, cache=budget)
+    for cut in cuts:
+        run = run_on(world, analysis(events), cut=cut)
+        assert bits(run) == bits(run_on(ThreadWorld(1), analysis(events), cut=cut))
+        assert all(status.cached_bytes <= budget for status in ranks(run))
+
+
+def test_a_budget_below_the_data_still_saves_reading_and_none_saves_nothing(files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    results = {"sum": md.sum(events.Muon.pt * md.param("one", 1.0)), "eta": md.sum(events.Muon.eta)}
+    whole = read(run_on(ThreadWorld(1, cache=0), results))
+    world = ThreadWorld(1, cache=6_000_000)
+    assert read(run_on(world, results)) == whole
+    some = [read(run_on(world, results, one=2.0 + i)) for i in range(3)]
+    assert 0 < some[0] < whole
+    assert some[0] >= some[1] >= some[2]  # columns of "eta" are not asked for any more, and make room
+    off = ThreadWorld(1, cache=0)
+    assert [read(run_on(off, results)) for _ in range(2)] == [whole, whole]
+
+
+def test_every_chunk_goes_to_the_rank_that_has_it_also_after_it_was_moved(files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    world = ThreadWorld(3, cache=PLENTY)
+    results = {"sum": md.sum(events.Muon.pt * md.param("one", 1.0))}
+    first = run_on(world, results)
+    assert world.memories is not None
+    for memory in world.memories:  # as if chunks had changed hands: all of them by one rank
+        memory._owned = {
+            key: type(owned)(owned.starts, owned.stops, (2,) * len(owned.ranks))
+            for key, owned in memory._owned.items()
+        }
+    moved = run_on(world, results, one=2.0)
+    assert read(moved) > 0
+    assert [status.events for status in ranks(moved)] == [0, 0, 400_000]
+    again = run_on(world, results, one=3.0)
+    assert read(again) == 0
+    assert [status.events for status in ranks(again)] == [0, 0, 400_000]
+    assert first.result().sum * 3 == pytest.approx(again.result().sum)
+
+
+def test_ranks_that_remember_different_things_forget_who_did_what(files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    world = ThreadWorld(2, cache=PLENTY)
+    run_on(world, {"n": md.count(events.Muon.pt)})
+    assert world.memories is not None
+    world.memories[1].forget()
+    assert run_on(world, {"n": md.count(events.Muon.pt)}).receipt.complete
+    assert world.memories[0].digest == world.memories[1].digest != ""
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "d.root"
+    shutil.copy(DATA / "dimuon100k-part3.root", file)
+    world = ThreadWorld(2, cache=PLENTY)
+
+    def summed() -> Run:
+        return run_on(world, {"sum": md.sum(md.open(f"{file}:Events").Muon.pt)})
+
+    one = summed()
+    assert read(summed()) == 0
+    shutil.copy(DATA / "dimuon100k-part0.root", file)
+    other = summed()
+    assert read(other) > 0
+    assert other.result().sum != one.result().sum
+    expected = md.compute(sum=md.sum(md.open(f"{DATA}/dimuon100k-part0.root:Events").Muon.pt))
+    assert other.result().sum == expected.sum
+
+
+def test_bytes_changed_in_place_are_read_again_though_the_file_calls_itself_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "d.root"
+    good = DATA / "uproot-Zmumu-uncompressed.root"
+    shutil.copy(good, file)
+    world = ThreadWorld(1, cache=PLENTY)
+    events = md.open(f"{file}:events")
+    results = {"sum": md.sum(events.M)}
+    before = run_on(world, results).result().sum
+    place = file.read_bytes().find(np.asarray(events.M.head(1)).astype(">f8").tobytes())
+    assert place > 0
+    with file.open("r+b") as stream:
+        stream.seek(place)
+        stream.write(np.array([1e6], ">f8").tobytes())
+    assert run_on(world, results).result().sum > before + 9e5
+
+
+def test_a_damaged_chunk_is_not_kept_and_the_mended_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "d.root"
+    shutil.copy(DAMAGED, file)
+    world = ThreadWorld(2, cache=PLENTY)
+    results = {"sum": md.sum(md.open(f"{file}:Events").Muon.pt)}
+    first = run_on(world, results)
+    failed = len(first.failures)
+    assert failed
+    again = run_on(world, results)
+    assert len(again.failures) == failed
+    assert first.result(partial=True).sum == again.result(partial=True).sum
+
+
+class Failing:
+    """A function that fails where it meets the first event of some chunk, while `broken`."""
+
+    broken = True
+
+    def __call__(self, pt: ak.Array) -> ak.Array:
+        if ak.backend(pt) == "cpu" and len(pt) and Failing.broken:
+            raise ZeroDivisionError("mine")
+        return 2 * pt
+
+
+def test_a_chunk_that_failed_leaves_its_columns_and_nothing_that_was_made_of_them(files: Path) -> None:
+    world = ThreadWorld(2, cache=PLENTY)
+    pt = md.open(f"{files}/*.root:Events").Muon.pt
+    results = {"good": md.sum(pt), "bad": md.sum(md.apply(Failing(), pt))}
+    Failing.broken = True
+    first = run_on(world, results)
+    assert first.failures
+    assert first.progress.events_done == 0
+    Failing.broken = False
+    second = run_on(world, results)
+    assert (read(second), second.result().bad) == (0, 2 * second.result().good)
+
+
+class Noted:
+    """Notes each call with real events."""
+
+    calls = 0
+
+    def __call__(self, values: ak.Array) -> ak.Array:
+        if ak.backend(values) == "cpu" and len(values):
+            Noted.calls += 1
+        return values
+
+
+def test_functions_of_the_user_are_called_in_every_run(files: Path) -> None:
+    world = ThreadWorld(1, cache=PLENTY)
+    results = {"sum": md.sum(md.apply(Noted(), md.open(f"{files}/*.root:Events").Muon.pt) ** 2)}
+    Noted.calls = 0
+    run_on(world, results)
+    once = Noted.calls
+    run_on(world, results)
+    assert Noted.calls == 2 * once > 0
