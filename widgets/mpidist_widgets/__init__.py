@@ -22,8 +22,9 @@
 
 from __future__ import annotations
 
+from .heatmap import LiveHeatmap
 from .live import Part
-from .plots import LiveHeatmap, LiveHistogram
+from .plots import LiveHistogram
 from .sessions import SessionView
 from .status import Controls, Failures, Progress, RankTable
 from .tables import Cutflow, Listing, Values

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import hist
 import ipywidgets
 
+from .card import PlotCard
 from .drawing import Cells, Curves, draw_histogram
+from .heatmap import LiveHeatmap
 from .live import Part
-from .plots import LiveHeatmap, LiveHistogram, PlotCard
+from .plots import LiveHistogram
 from .status import Controls, Failures, Progress, RankTable
 from .style import message
 from .tables import Cutflow, Listing, Values, is_number
