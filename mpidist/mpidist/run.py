@@ -22,6 +22,7 @@ from .kept import Kept
 from .memo import Memo, Stamps
 from .parts import Parts
 from .report import report_of
+from .selection import select
 from .snapshot import Progress, Snapshot
 from .spmd.loop import Pace
 from .stream import Stream
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from .crew import HasWorlds, WorldPort
     from .errors import Failure
+    from .lazy import Lazy
     from .ledger import Receipt
     from .plan import Plan
     from .precision import StopWhen
@@ -184,6 +186,19 @@ class Run(Shown):
     def subscribe(self, callback: Callable[[Snapshot], None]) -> Callable[[], None]:
         """Call `callback` with each newest snapshot, from the stream's thread; returns a function that ends it."""
         return self.stream.subscribe(callback)
+
+    def select(self, name: str, low: float | None = None, high: float | None = None) -> Lazy:
+        """A lazy mask of what lies in a range of a histogram or profile, for further results: ``low <= x < high``.
+
+        `x` is the first array of the result `name`, so the mask has a value for each event, or for each entry of its lists.
+        None leaves an end open. With the edges of bins it selects exactly their content.
+
+        Raises
+        ------
+        ResultError
+            If there is no such result, it has no axis of numbers, or the range is empty.
+        """
+        return select(self.plan, name, low, high)
 
     # --------------------------------------------------------------------- waiting
 

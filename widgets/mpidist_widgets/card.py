@@ -15,7 +15,7 @@ import ipywidgets
 import numpy as np
 
 from .drawing import draw_histogram
-from .live import Part, put
+from .live import Part
 from .style import FAINT, FONT, TEXT, muted
 from .surface import Surface
 from .ticks import Tick, browser_number
@@ -197,9 +197,15 @@ def row(height: str, **more: str) -> Any:
 
 
 def set_ticks(axis: Any, ticks: Sequence[Tick]) -> None:
-    """Put ticks and their texts on a bqplot axis."""
-    put(
-        axis,
-        tick_values=np.array([tick.position for tick in ticks]),
-        tick_labels={browser_number(tick.position): tick.text for tick in ticks},
-    )
+    """Put ticks and their texts on a bqplot axis.
+
+    Texts first, and those of the present ticks with them: bqplot starts a transition when ticks change, which writes the texts
+    known at that time, later than anything that comes with the same message.
+    """
+    texts = {browser_number(tick.position): tick.text for tick in ticks}
+    present = {
+        browser_number(float(value)) for value in (() if axis.tick_values is None else axis.tick_values)
+    }
+    kept = {position: text for position, text in axis.tick_labels.items() if position in present}
+    axis.tick_labels = kept | texts
+    axis.tick_values = np.array([tick.position for tick in ticks])
