@@ -11,7 +11,8 @@ import pytest
 from hist import axis, storage
 from numpy.testing import assert_allclose, assert_array_equal
 
-from mpidist.snapshot import Results
+from mpidist.estimate import Estimate, Interval
+from mpidist.values import Results
 from mpidist_widgets import LiveHeatmap, LiveHistogram, card
 from mpidist_widgets.heatmap import whole_cells
 
@@ -43,8 +44,31 @@ def _coverage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(card, "coverage_text", lambda snapshot: snapshot.coverage)
 
 
-def snapshot(value: Any, *, final: bool = False, coverage: str = "some") -> Any:
-    return SimpleNamespace(results=Results({"mass": value}), final=final, coverage=coverage)
+def snapshot(
+    value: Any, *, final: bool = False, coverage: str = "some", estimate: Any = None, fraction: float = 1.0
+) -> Any:
+    return SimpleNamespace(
+        results=Results({"mass": value}),
+        final=final,
+        coverage=coverage,
+        estimate=lambda name: estimate,
+        progress=SimpleNamespace(fraction=fraction),
+    )
+
+
+def estimated(value: Any, fraction: float, half: float = 0.1) -> Any:
+    """An estimate whose ranges are `half` of each bin wide to each side."""
+    full = value / fraction
+    contents = full.values(flow=True)
+    names = list(value.axes[0]) if len(value.axes) > 1 else ["all"]
+    sums = dict(zip(names, full.values().reshape(len(names), -1).sum(axis=1), strict=True))
+    return Estimate(
+        full,
+        contents * (1 - half),
+        contents * (1 + half),
+        dict.fromkeys(names, fraction),
+        {name: Interval(x, x * (1 - half), x * (1 + half)) for name, x in sums.items()},
+    )
 
 
 def shown(value: Any, **options: Any) -> Any:
@@ -132,7 +156,7 @@ def test_options_can_be_given_and_set_from_code() -> None:
     assert not plot.tools.state["stack"]
     assert plot.tools.state["log"]
     with pytest.raises(TypeError, match="colour"):
-        LiveHistogram("mass", colour="red")
+        plot.set(colour="red")
 
 
 def test_the_legend_hides_samples() -> None:
@@ -227,6 +251,102 @@ def test_a_tool_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plot, "_put_lines", lambda *_: 1 / 0)
     press(plot, log=True)
     assert "This could not be drawn: ZeroDivisionError" in plot._problem.value
+
+
+def test_several_samples_are_projected_one_is_not() -> None:
+    plot = LiveHistogram("mass")
+    plot._draw(snapshot(filled(), estimate=estimated(filled(), 0.25), fraction=0.25))
+    assert plot._scene is not None
+    assert plot._scene.curves[0].values[5] == 160
+    assert plot._scene.curves[0].high is not None
+    assert plot.tools.state["project"]
+    assert "projected to 100 %" in plot._note.value
+    press(plot, project=False)
+    assert plot._scene.curves[0].values[5] == 40
+    plot._draw(snapshot(filled(2), estimate=estimated(filled(2), 0.5), fraction=0.5))
+    assert plot._scene.curves[0].values[5] == 80
+    one = LiveHistogram("mass")
+    one._draw(snapshot(single(), estimate=estimated(single(), 0.25), fraction=0.25))
+    assert one._scene is not None
+    assert one._scene.curves[0].values.sum() == 80
+    press(one, project=True)
+    assert one._scene.curves[0].values.sum() == 320
+
+
+def test_how_well_the_yield_is_known_is_said_and_marked() -> None:
+    plot = shown(single())
+    plot._draw(snapshot(single(), estimate=estimated(single(), 0.5, 0.08)))
+    plot._telling = True
+    plot._again()
+    note = plot._note.value.replace("\N{NO-BREAK SPACE}", " ")
+    assert "yield known to 8 %" in note
+    assert "✓" not in note
+    plot.set(precision=0.1)
+    assert "✓ yield known to 8" in plot._note.value
+    plot._draw(snapshot(single(), final=True))
+    assert "known" not in plot._note.value
+
+
+def test_the_range_says_how_well_its_yield_is_known() -> None:
+    plot = LiveHistogram("mass", project=True)
+    plot._draw(snapshot(single(), estimate=estimated(single(), 0.5)))
+    touch(plot, "select", x=[0.0, 0.1])
+    assert plot.surface.readout[1][1].endswith("known to 5\N{NO-BREAK SPACE}%")  # 10 % in each of four bins
+
+
+def test_another_histogram_is_laid_over_and_divided_by() -> None:
+    plot = shown(single())
+    plot.compare(filled(3), "before", reference=True)
+    assert plot._scene.ratio_label == "this run / before"
+    assert [curve.name for curve in plot._scene.curves] == ["this run", "before"]
+    assert plot._scene.curves[1].values.sum() == (60 + 80) * 3  # both samples
+    plot._draw(snapshot(single(2)))
+    assert len(plot._scene.curves) == 2
+    press(plot, stack=True)
+    assert [curve.kind for curve in plot._scene.curves] == ["area", "outline"]
+    with pytest.raises(ValueError, match="there is a curve 'before' already"):
+        plot.compare(single(), "before")
+
+
+def test_other_bins_cannot_be_compared_and_that_is_said() -> None:
+    plot = shown(single())
+    plot.compare(hist.Hist(axis.Regular(3, 0, 1)), "other")
+    assert "other has other bins than this run" in plot._problem.value
+
+
+def test_a_comparison_without_a_snapshot_yet_waits_for_it() -> None:
+    waiting = SimpleNamespace(snapshot=None, state="done")
+    plot = shown(single())
+    plot.compare(waiting, "second")
+    assert [curve.name for curve in plot._scene.curves] == ["this run"]
+    waiting.snapshot = snapshot(single(2))
+    plot._draw(snapshot(single()))
+    assert [curve.name for curve in plot._scene.curves] == ["this run", "second"]
+
+
+def test_the_former_curve_stays_as_a_ghost_until_the_new_one_has_caught_up() -> None:
+    former = snapshot(single(4), fraction=0.8)
+    plot = LiveHistogram("mass")
+    plot.attach(SimpleNamespace(previous=former))  # type: ignore[arg-type]
+    plot._draw(snapshot(single(), fraction=0.2))
+    ghost = plot._ghost_mark
+    assert plot.figure.marks == [ghost, plot._lines]
+    assert ghost.line_style == "dashed"
+    assert_allclose(
+        ghost.y[:40], plot._lines.y[0][:40], rtol=1e-5
+    )  # four times the events, of four times the data
+    plot._draw(snapshot(single(4), fraction=0.8))
+    assert plot.figure.marks == [plot._lines]
+    plot._draw(snapshot(single(2), fraction=0.4))
+    plot._draw(snapshot(single(2), fraction=0.4, final=True))
+    assert plot.figure.marks == [plot._lines]
+
+
+def test_a_ghost_of_a_stack_is_its_sum() -> None:
+    plot = LiveHistogram("mass", stack=True)
+    plot.attach(SimpleNamespace(previous=snapshot(filled(4), fraction=0.8)))  # type: ignore[arg-type]
+    plot._draw(snapshot(filled(), fraction=0.2))
+    assert len(plot._ghost_mark.colors) == 2
 
 
 def test_a_heat_map_zooms_both_axes_and_reads_cells() -> None:

@@ -197,8 +197,8 @@ def half_seen() -> Curves:
     """Two samples of which a half and all were seen."""
     drawing = samples({"data": THREE["data"], "ttbar": THREE["ttbar"]})
     first, second = drawing.series
-    full = Projection(2 * first.values, 2 * first.values - 3, 2 * first.values + 4, 0.5)
-    whole = Projection(second.values, second.values, second.values, 1.0)
+    full = Projection(2 * first.values, 2 * first.errors, 2 * first.values - 3, 2 * first.values + 4, 0.5)
+    whole = Projection(second.values, second.errors, second.values, second.values, 1.0)
     return replace(drawing, series=(replace(first, full=full), replace(second, full=whole)))
 
 
@@ -225,7 +225,7 @@ def test_a_range_of_joined_bins_is_that_of_independent_ones() -> None:
         scene := compose(drawing, Options()),
         panels_for(scene, scene.span((0, 8)), None, log=False, settle=True),
     )
-    assert [line.fill for line in lines if line.shape == "area" and line.stroke == 0.0] == [0.3]
+    assert [line.fill for line in lines if line.shape == "area" and line.stroke == 0.0] == [0.25]
 
 
 def test_the_value_axis_shows_what_is_in_sight() -> None:

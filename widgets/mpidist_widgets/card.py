@@ -14,7 +14,6 @@ import bqplot
 import ipywidgets
 import numpy as np
 
-from .drawing import draw_histogram
 from .live import Part
 from .style import FAINT, FONT, TEXT, muted
 from .surface import Surface
@@ -72,6 +71,7 @@ class PlotCard(Part):
         self.surface.on_msg(self._on_surface)
         self._settled = True
         self._told = 0.0
+        self._snapshot: Snapshot | None = None
         self._run: Run | None = None
 
     def attach(self, run: Run) -> None:
@@ -80,12 +80,12 @@ class PlotCard(Part):
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw this result as it is in `snapshot`; a snapshot without it changes the title only."""
-        value = snapshot.results.get(self.name)
+        self._snapshot = snapshot
         self._settled = snapshot.final
         now = time.monotonic()
         self._telling = snapshot.final or now - self._told >= TEXT_SECONDS
-        if value is not None:
-            self._take(draw_histogram(value))
+        if self.name in snapshot.results:
+            self._take(snapshot)
         if self._telling:
             self._told = now
             self._set_title(coverage_text(snapshot))
@@ -98,14 +98,17 @@ class PlotCard(Part):
             self.options = replace(self.options, **changes)  # type: ignore[arg-type]
             self._telling = True
             self.tools.state = self._state()
-            self._render()
+            self._again()
         return self
 
-    def _take(self, drawing: Any) -> None:
+    def _take(self, snapshot: Snapshot) -> None:
+        """Draw the result of a snapshot that has it."""
         raise NotImplementedError
 
-    def _render(self) -> None:
-        raise NotImplementedError
+    def _again(self) -> None:
+        """Draw the same snapshot in another way."""
+        if self._snapshot is not None and self.name in self._snapshot.results:
+            self._take(self._snapshot)
 
     def _state(self) -> dict[str, Any]:
         """The options as the tools show them."""
@@ -126,7 +129,7 @@ class PlotCard(Part):
             options = self._chosen(change["new"])
             if options != self.options:
                 self.options = options
-                self._render()
+                self._again()
 
         self._guarded(apply)
 

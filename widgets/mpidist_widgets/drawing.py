@@ -8,17 +8,17 @@ axes) or `Rows` (a category axis, as a table with bars). How curves are combined
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .axis import AxisDrawing, bin_names, draw_axis, is_category, title_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hist import BaseHist
     from numpy.typing import NDArray
+
+    from mpidist.estimate import Estimate
 
 __all__ = [
     "Cells",
@@ -37,20 +37,15 @@ MOST_CELLS = 160
 MOST_SERIES = 10
 
 
-class Estimate(Protocol):
-    """What `Snapshot.estimate` gives for a histogram; arrays are of the shape of `value.values(flow=True)`."""
-
-    value: Any
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    fractions: Mapping[str, float]
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class Projection:
-    """What the full data will give: `values` and the 68 % range `low` to `high`, shape (bins,); `fraction` seen so far."""
+    """What the full data will give: `values` and the 68 % range `low` to `high`, shape (bins,).
+
+    `errors` are the statistical ones of what was seen, on the same scale; `fraction` of it was seen. nan: not known.
+    """
 
     values: NDArray[np.float64]
+    errors: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     fraction: float
@@ -160,7 +155,7 @@ def draw_histogram(histogram: BaseHist[Any], estimate: Estimate | None = None) -
         return _cells(content)
     if is_category(content.axes[0]):
         return _rows(content, exact=_counts(histogram))
-    return _curves(content, None if profile else estimate, profile=profile)
+    return _curves(content, estimate, profile=profile)
 
 
 def _content(histogram: BaseHist[Any], most_axes: int) -> _Content:
@@ -189,15 +184,8 @@ def _counts(histogram: BaseHist[Any]) -> bool:
 def _curves(content: _Content, estimate: Estimate | None, *, profile: bool) -> Curves:
     axis, values = content.axes[0], content.values
     under, last = int(axis.traits.underflow), values.shape[1] - int(axis.traits.overflow)
-    drawing = draw_axis(axis)
-    with np.errstate(invalid="ignore"):
-        errors = np.sqrt(content.variances[:, under:last])
-    inside = values[:, under:last]
-    if profile:
-        inside = np.where(~np.isnan(errors) | (inside != 0), inside, np.nan)
-    else:
-        errors = np.where(errors > 0, errors, np.nan)
-    full = _projections(content, estimate, slice(under, last))
+    inside, errors = _bins(content, slice(under, last), profile=profile)
+    full = _projections(content, estimate, slice(under, last), profile=profile)
     series = tuple(
         Series(
             name,
@@ -210,18 +198,33 @@ def _curves(content: _Content, estimate: Estimate | None, *, profile: bool) -> C
         )
         for i, name in enumerate(content.names)
     )
-    return Curves(drawing, series, profile, content.note)
+    return Curves(draw_axis(axis), series, profile, content.note)
 
 
-def _projections(content: _Content, estimate: Estimate | None, inner: slice) -> list[Projection | None]:
+def _bins(
+    content: _Content, inner: slice, *, profile: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values and errors without flow, shape (series, bins); of a profile, bins without entries are nan."""
+    values = content.values[:, inner]
+    with np.errstate(invalid="ignore"):
+        errors = np.sqrt(content.variances[:, inner])
+    if profile:
+        return np.where(~np.isnan(errors) | (values != 0), values, np.nan), errors
+    return values, np.where(errors > 0, errors, np.nan)
+
+
+def _projections(
+    content: _Content, estimate: Estimate | None, inner: slice, *, profile: bool
+) -> list[Projection | None]:
     if estimate is None or content.note:  # the range of a sum over axes is not the sum of ranges
         return [None] * len(content.names)
-    parts = [np.asarray(estimate.value.values(flow=True), dtype=np.float64), estimate.low, estimate.high]
-    value, low, high = (part.reshape(-1, part.shape[-1])[:, inner] for part in parts)
+    values, errors = _bins(_content(estimate.value, most_axes=1), inner, profile=profile)
+    ends = [np.asarray(end) for end in (estimate.low, estimate.high)]
+    low, high = (end.reshape(-1, end.shape[-1])[:, inner] for end in ends)
     seen = estimate.fractions
     alone = next(iter(seen.values()), 1.0)
     return [
-        Projection(value[i], low[i], high[i], float(seen.get(name, alone)))
+        Projection(values[i], errors[i], low[i], high[i], float(seen.get(name, alone)))
         for i, name in enumerate(content.names)
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bqplot
 import ipywidgets
@@ -11,7 +11,7 @@ import numpy as np
 
 from .axis import axis_ticks
 from .card import LABEL, MARGIN, TICK_STYLE, PlotCard, row, set_ticks
-from .drawing import Cells, log_floor
+from .drawing import Cells, draw_histogram, log_floor
 from .live import put
 from .options import Options
 from .reading import cell_lines, fractions, panned, zoomed
@@ -19,6 +19,9 @@ from .style import VIRIDIS, colour_bar
 from .ticks import linear_ticks, log_ticks, stepped
 from .tools import Tool
 from .wording import scaled_text
+
+if TYPE_CHECKING:
+    from mpidist.snapshot import Snapshot
 
 __all__ = ["LiveHeatmap", "whole_cells"]
 
@@ -69,7 +72,8 @@ class LiveHeatmap(PlotCard):
 
     # ---------------------------------------------------------------------- drawing
 
-    def _take(self, drawing: Any) -> None:
+    def _take(self, snapshot: Snapshot) -> None:
+        drawing = draw_histogram(snapshot.results[self.name])
         if not isinstance(drawing, Cells):
             msg = f"{self.name} has not two axes"
             raise TypeError(msg)

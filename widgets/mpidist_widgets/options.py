@@ -26,6 +26,8 @@ class Options:
     """The sample that is drawn as points: of this name, or all whose names start with it; "": none."""
     reference: str = ""
     """The curve that others are divided by; "": the first."""
+    precision: float = 0.01
+    """Yields count as known when the 68 % range of what the full data will give is within this part of them."""
     hidden: frozenset[str] = frozenset()
     """Curves that are left out."""
 

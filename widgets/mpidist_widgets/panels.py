@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Limits", "Line", "Panels", "lines_of", "panels_for", "squares", "x_of"]
+__all__ = ["Limits", "Line", "Panels", "ghost_lines", "lines_of", "panels_for", "squares", "x_of"]
 
 HEADROOM = 1.04
 MAIN, BELOW = 0.32, 0.25
@@ -180,15 +180,16 @@ def _curve_lines(curve: Curve, place: Callable[[Floats], Floats], fill: float) -
     if curve.kind == "cross":
         low, high = place(curve.values - curve.errors), place(curve.values + curve.errors)
         return [Line("crosses", crosses_y(y, low, high), curve.colour, 1.0, 0.0)]
+    band = []
+    if curve.low is not None and curve.high is not None:
+        band.append(Line("area", area_y(place(curve.low), place(curve.high)), curve.colour, 0.0, 0.25))
     if curve.kind == "points":
-        return [Line("bars", bars, curve.colour, 1.0, 0.0)]
+        return [*band, Line("bars", bars, curve.colour, 1.0, 0.0)]
     if curve.kind == "area":
         assert curve.base is not None
         return [Line("area", area_y(place(curve.base), y), curve.colour, 1.0, 0.65)]
-    lines = [Line("area", area_y(place(np.zeros_like(y)), y), curve.colour, 1.0, fill)]
-    if curve.low is not None and curve.high is not None:
-        lines.append(Line("area", area_y(place(curve.low), place(curve.high)), curve.colour, 0.0, 0.3))
-    return [*lines, Line("bars", bars, curve.colour, 0.85, 0.0)]
+    outline = Line("area", area_y(place(np.zeros_like(y)), y), curve.colour, 1.0, fill)
+    return [outline, *band, Line("bars", bars, curve.colour, 0.85, 0.0)]
 
 
 def _range(total: Curve) -> tuple[Floats, Floats]:
@@ -196,6 +197,19 @@ def _range(total: Curve) -> tuple[Floats, Floats]:
     if total.low is not None and total.high is not None:
         return total.low, total.high
     return total.values - total.errors, total.values + total.errors
+
+
+def ghost_lines(ghost: Scene, panels: Panels, factor: float) -> list[Line]:
+    """The curves of an earlier scene times `factor`, as outlines; of a stack its sum and what is over it."""
+    curves = [*([ghost.total] if ghost.total is not None else []), *ghost.curves[len(ghost.order) :]]
+    lines = []
+    for curve in curves:
+        y = panels.main(curve.values * factor)
+        if curve.kind == "cross":
+            lines.append(Line("crosses", crosses_y(y, y, y), curve.colour, 0.5, 0.0))
+        else:
+            lines.append(Line("area", area_y(panels.main(np.zeros_like(y)), y), curve.colour, 0.5, 0.0))
+    return lines
 
 
 def x_of(shapes: Sequence[Shape], edges: Floats) -> NDArray[np.floating]:

@@ -11,24 +11,30 @@ import numpy as np
 
 from .axis import axis_ticks
 from .card import GRID, LABEL, MARGIN, TICK_STYLE, PlotCard, row, set_ticks
-from .drawing import Curves
-from .live import put
+from .compare import Other, beside, curves_of, same_bins
+from .live import Follower, put
 from .options import Options
-from .panels import lines_of, panels_for, squares, x_of
-from .reading import bin_lines, bin_of, cut_code, fractions, panned, range_lines, snapped, zoomed
+from .panels import ghost_lines, lines_of, panels_for, squares, x_of
+from .reading import known_text
 from .scene import colours_of, compose, join_choices
 from .shapes import packed
+from .sight import Sight
 from .style import TEXT
 from .tools import Tool
-from .wording import scaled_text
+from .wording import ENDED, scaled_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
+    from hist import BaseHist
     from numpy.typing import NDArray
 
-    from .drawing import Series
-    from .panels import Limits, Line
+    from mpidist.run import Run
+    from mpidist.snapshot import Snapshot
+
+    from .drawing import Curves, Series
+    from .panels import Limits, Line, Panels
     from .scene import Scene
 
 __all__ = ["LiveHistogram"]
@@ -47,10 +53,13 @@ class LiveHistogram(PlotCard):
         self._scene: Scene | None = None
         self._limits: Limits | None = None
         self._order: tuple[str, ...] = ()
-        self._window: tuple[float, float] | None = None
-        self._read: int | None = None
-        self._range: tuple[float, float] | None = None
-        self._mark_from: int | None = None
+        self._others: tuple[Other, ...] = ()
+        self._followers: list[Follower] = []
+        self._ghost: tuple[Curves, float] | None = None
+        self._ghost_mark: Any = None
+        self._partial = False
+        self._known = ""
+        self._sight = Sight(self.surface)
         self._structure: tuple[Any, ...] = ()
         self._offered: tuple[Any, ...] = ()
         self._x_scale = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
@@ -75,12 +84,73 @@ class LiveHistogram(PlotCard):
 
     # ---------------------------------------------------------------------- drawing
 
-    def _take(self, drawing: Any) -> None:
-        if not isinstance(drawing, Curves):
+    def _take(self, snapshot: Snapshot) -> None:
+        telling = self._telling or self._drawing is None
+        curves = curves_of(snapshot, self.name, estimate=telling or self._projecting)
+        if curves is None:
             msg = f"{self.name} has no single numeric axis"
             raise TypeError(msg)
-        self._drawing = drawing
+        self._drawing = beside(curves, self._others)
+        self._partial |= any(s.full is not None and s.full.fraction < 1 for s in self._drawing.series)
+        if telling:
+            estimate = snapshot.estimate(self.name)
+            yields = {} if estimate is None else estimate.yields
+            self._known = known_text(yields, self.options.precision)
+        self._find_ghost(snapshot)
         self._render()
+
+    @property
+    def _projecting(self) -> bool:
+        return self._several if self.options.project is None else self.options.project
+
+    def _find_ghost(self, snapshot: Snapshot) -> None:
+        """What the run showed before its parameters changed, until as much is done again."""
+        previous = None if self._run is None else self._run.previous
+        self._ghost = None
+        if previous is None or snapshot.final:
+            return
+        seen, before = snapshot.progress.fraction, previous.progress.fraction
+        if seen >= before or not seen:
+            return
+        ghost = curves_of(previous, self.name, estimate=self._projecting)
+        if ghost is not None and self._drawing is not None and same_bins(ghost, self._drawing):
+            plain = self._projecting or self.options.normalise or ghost.profile
+            self._ghost = ghost, 1.0 if plain else seen / before
+
+    def compare(
+        self, other: Run | Snapshot | BaseHist[Any], label: str, *, reference: bool = False, name: str = ""
+    ) -> Self:
+        """Draw the same result of another run beside this one, as one curve. Returns the widget itself.
+
+        Parameters
+        ----------
+        other
+            A run, which is followed as long as it goes on, or a snapshot of one, or a `hist.Hist` with the same axis.
+        label
+            How the curve is called. Samples of the other run are added up.
+        reference
+            Divide the others by it, in a ratio panel.
+        name
+            The name of the other's result, if it is another one.
+        """
+        if any(known.label == label for known in self._others):
+            msg = f"there is a curve {label!r} already. Hint: give each its own label"
+            raise ValueError(msg)
+        with self._lock:
+            self._others = (*self._others, Other(label, other, name or self.name))
+            if reference:
+                self.options = replace(self.options, reference=label, ratio=True)
+            self._guarded(self._again)
+        run: Any = other
+        if hasattr(run, "subscribe") and run.state not in ENDED:
+            self._followers.append(Follower(run, lambda _: self._guarded(self._again), lambda _: None))
+        return self
+
+    def close(self) -> None:
+        """Stop following all runs, and remove the widget from all front ends."""
+        for follower in self._followers:
+            follower.stop()
+        super().close()
 
     def _render(self) -> None:
         drawing = self._drawing
@@ -89,11 +159,12 @@ class LiveHistogram(PlotCard):
         self._offer(drawing)
         scene = self._scene = compose(drawing, self.options, self._order)
         self._order = scene.order
-        window = self._window or drawing.axis.limits
+        window = self._sight.window(drawing.axis.limits)
         log = self.options.log and not drawing.profile
         panels = panels_for(scene, scene.span(window), self._limits, log=log, settle=self._settled)
         lines, dots = lines_of(scene, panels)
         self._put_lines(scene, lines, dots)
+        self._put_ghost(panels)
         if panels.limits != self._limits:
             self._limits = panels.limits
             set_ticks(self._y_axis, panels.ticks)
@@ -103,11 +174,11 @@ class LiveHistogram(PlotCard):
             set_ticks(
                 self._x_axis, drawing.axis.ticks if whole else axis_ticks(*window, log=drawing.axis.log)
             )
-        self._show_reading()
+        self._sight.show(self.name, scene, drawing)
         if self._telling:
             self._set_labels(drawing.axis.label, scene.value_label, scene.ratio_label)
             flow = "" if drawing.profile else _flow_text(drawing.series)
-            self._set_note("; ".join(filter(None, [flow, *scene.notes])))
+            self._set_note("; ".join(filter(None, [self._known, flow, *scene.notes])))
 
     def _put_lines(self, scene: Scene, lines: list[Line], dots: list[NDArray[np.float64]]) -> None:
         """Send what has changed: mostly y alone, one message."""
@@ -117,7 +188,8 @@ class LiveHistogram(PlotCard):
         if dots:
             self._put_dots(scene, dots, renew=structure != self._structure)
         elif self._dots is not None:
-            self.figure.marks, self._dots = [self._lines], None
+            self._dots = None
+            self._arrange_marks()
         if structure == self._structure:
             self._lines.y = y
             return
@@ -136,7 +208,7 @@ class LiveHistogram(PlotCard):
         y = squares(dots, self.height - MARGIN["top"] - MARGIN["bottom"])
         if self._dots is None:
             self._dots = self._mark(stroke_width=4.0)
-            self.figure.marks = [self._lines, self._dots]
+            self._arrange_marks()
             renew = True
         if not renew:
             self._dots.y = y
@@ -145,14 +217,38 @@ class LiveHistogram(PlotCard):
         colour += [ratio.colour for ratio in scene.ratios if ratio.points]
         put(self._dots, x=x_of(["bars"] * len(dots), scene.edges), y=y, colors=colour)
 
+    def _put_ghost(self, panels: Panels) -> None:
+        if self._ghost is None:
+            if self._ghost_mark is not None:
+                self._ghost_mark = None
+                self._arrange_marks()
+            return
+        curves, factor = self._ghost
+        scene = compose(curves, replace(self.options, ratio=False), self._order)
+        lines = ghost_lines(scene, panels, factor)
+        if not lines:
+            return
+        if self._ghost_mark is None:
+            self._ghost_mark = self._mark(stroke_width=1.2, line_style="dashed")
+            self._arrange_marks()
+        put(
+            self._ghost_mark,
+            x=x_of([line.shape for line in lines], scene.edges),
+            y=packed([line.y for line in lines], np.float32),
+            colors=[line.colour for line in lines],
+            opacities=[line.stroke for line in lines],
+        )
+
+    def _arrange_marks(self) -> None:
+        self.figure.marks = [mark for mark in (self._ghost_mark, self._lines, self._dots) if mark is not None]
+
     # ------------------------------------------------------------------------ tools
 
     def _offer(self, drawing: Curves) -> None:
         """The tools that make sense for what is drawn, and the legend."""
         names = tuple(series.name for series in drawing.series)
         joins = join_choices(drawing)
-        projected = any(series.full is not None for series in drawing.series)
-        offered = (names, joins, projected, self.options.points)
+        offered = (names, joins, self._partial, self.options.points)
         if offered == self._offered:
             return
         self._offered = offered
@@ -165,7 +261,7 @@ class LiveHistogram(PlotCard):
             found.append(Tool("stack", "stack", "stack the samples"))
         if several:
             found.append(Tool("ratio", "ratio", "show the ratio below"))
-        if projected:
+        if self._partial:
             found.append(Tool("project", "100 %", "project to 100 % of the data"))
         if len(joins) > 1:
             texts = tuple(str(join) for join in joins)
@@ -210,92 +306,12 @@ class LiveHistogram(PlotCard):
             hidden=frozenset(state["hidden"]),
         )
 
-    # ---------------------------------------------------------- reading, ranges, zoom
-
     def _touched(self, message: dict[str, Any]) -> None:
-        drawing, scene = self._drawing, self._scene
-        if drawing is None or scene is None:
+        if self._scene is None or self._drawing is None:
             return
-        window = self._window or drawing.axis.limits
-        match message["kind"]:
-            case "hover":
-                self._read = bin_of(scene.edges, window[0] + message["x"] * (window[1] - window[0]))
-            case "leave":
-                self._read = None
-            case "step":
-                first, last = (
-                    bin_of(scene.edges, window[0]),
-                    bin_of(scene.edges, np.nextafter(window[1], window[0])),
-                )
-                start = (first + last) // 2 if self._read is None else self._read + message["by"]
-                self._read = min(max(start, first), last)
-            case "mark":
-                self._mark_range(scene)
-            case "select":
-                low, high = (window[0] + f * (window[1] - window[0]) for f in message["x"])
-                self._select(scene, *snapped(scene.edges, low, high))
-            case "reset":
-                self._range = self._window = self._mark_from = None
-                self._render()
-            case _:
-                self._window = _moved(
-                    window, drawing.axis.limits, message, least=2 * float(np.diff(scene.edges).min())
-                )
-                self._render()
-        self._show_reading()
-
-    def _mark_range(self, scene: Scene) -> None:
-        """Begin a range at the bin that is read, or end it there."""
-        if self._read is None:
-            return
-        if self._mark_from is None:
-            self._mark_from = self._read
-        else:
-            first, last = sorted((self._mark_from, self._read))
-            self._mark_from = None
-            self._select(scene, first, last + 1)
-
-    def _select(self, scene: Scene, first: int, last: int) -> None:
-        self._range = float(scene.edges[first]), float(scene.edges[last])
-
-    def _show_reading(self) -> None:
-        """What is under the pointer, and the range, as they are now."""
-        drawing, scene = self._drawing, self._scene
-        if drawing is None or scene is None:
-            return
-        window = self._window or drawing.axis.limits
-        edges, read = scene.edges, self._read
-        if read is not None:
-            read = self._read = min(read, len(edges) - 2)
-            places = fractions(window, float(edges[read]), float(edges[read + 1]))
-            put(self.surface, bin=places, tip=[list(line) for line in bin_lines(scene, read)])
-        elif self.surface.tip:
-            put(self.surface, bin=[], tip=[])
-        if self._range is not None:
-            first, last = snapped(edges, *self._range)
-            put(
-                self.surface,
-                shade=fractions(window, float(edges[first]), float(edges[last])),
-                readout=[list(line) for line in range_lines(scene, drawing, first, last)],
-                code=cut_code(self.name, scene, first, last),
-            )
-        elif self.surface.shade:
-            put(self.surface, shade=[], readout=[], code="")
-
-
-def _moved(
-    window: tuple[float, float], limits: tuple[float, float], message: dict[str, Any], least: float
-) -> tuple[float, float] | None:
-    """Where one looks after a message about zoom or pan; None: at everything."""
-    match message["kind"]:
-        case "zoom":
-            window = zoomed(window, limits, message["x"][0], message["x"][1], least)
-        case "scale":
-            half = message["by"] / 2
-            window = zoomed(window, limits, 0.5 - half, 0.5 + half, least)
-        case "pan":
-            window = panned(window, limits, message["x"])
-    return None if window == limits else window
+        if self._sight.touched(message, self._scene):
+            self._render()
+        self._sight.show(self.name, self._scene, self._drawing)
 
 
 def _flow_text(series: Sequence[Series]) -> str:

@@ -10,7 +10,11 @@ import numpy as np
 from .wording import percent_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+
+    from mpidist.estimate import Interval
 
     from .drawing import Cells, Curves
     from .scene import Scene
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     Window = tuple[float, float]
 
 __all__ = [
-    "bin_lines", "bin_of", "cell_lines", "cut_code", "fractions", "measured_text", "panned", "range_lines",
+    "bin_lines", "bin_of", "cell_lines", "cut_code", "fractions", "known_text", "measured_text", "panned", "range_lines",
     "snapped", "zoomed",
 ]  # fmt: skip
 
@@ -107,8 +111,32 @@ def range_lines(scene: Scene, curves: Curves, first: int, last: int) -> list[tup
         value = float(np.nansum(curve.values[first:last]))
         error = float(np.sqrt(np.nansum(curve.errors[first:last] ** 2)))
         text = f"{measured_text(value, error)} ({percent_text(share[curve.name])})"
+        if curve.low is not None and curve.high is not None and value:
+            half = (curve.high - curve.low)[first:last] / 2  # bins of what is still to come are independent
+            text += f", known to {_relative_text(float(np.sqrt(np.nansum(half**2))) / abs(value))}"
         lines.append((curve.colour, f"{curve.name}{SPACE}{text}".strip()))
     return lines
+
+
+def known_text(yields: Mapping[str, Interval], precision: float) -> str:
+    """How well the full data's yields are known from the part that was seen, with a mark if that is well enough.
+
+    Of several samples the worst is said; nothing if all is seen, or nothing can be told.
+    """
+    if not yields:
+        return ""
+    name, worst = max(yields.items(), key=lambda pair: pair[1].relative)
+    relative = worst.relative
+    if relative == 0 or not math.isfinite(relative):
+        return ""
+    mark = "✓ " if relative <= precision else ""
+    if len(yields) == 1:
+        return f"{mark}yield known to {_relative_text(relative)}"
+    return f"{mark}yields known to {_relative_text(relative)} ({name})"
+
+
+def _relative_text(relative: float) -> str:
+    return f"{100 * relative:.2g}{SPACE}%"
 
 
 def cut_code(name: str, scene: Scene, first: int, last: int) -> str:

@@ -173,11 +173,11 @@ def _curve(series: Series, colour: str, profile: bool, project: bool, join: int)
     values, errors = series.values, series.errors
     low = high = None
     if full is not None and full.fraction > 0:
-        values, errors = full.values, errors / full.fraction
-        if full.fraction < 1:
+        values, errors = full.values, full.errors
+        if full.fraction < 1 and np.isfinite(full.low).any():
             centre = _joined(values, join)
-            low = centre - _joined_errors(full.values - full.low, join)
-            high = centre + _joined_errors(full.high - full.values, join)
+            low = centre - _joined_errors(np.nan_to_num(full.values - full.low), join)
+            high = centre + _joined_errors(np.nan_to_num(full.high - full.values), join)
     if join > 1:
         values, errors = _joined(values, join), _joined_errors(errors, join)
         errors[errors == 0] = np.nan

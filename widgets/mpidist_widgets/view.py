@@ -107,6 +107,7 @@ class RunView(Part):
             return
         for name in new:
             self.cards[name] = part_for(name, results[name])
+            self.cards[name].attach(self.run)
         place = {name: i for i, name in enumerate(self._order)}
         plots_first = sorted(
             self.cards,
