@@ -279,10 +279,10 @@ def test_how_well_the_yield_is_known_is_said_and_marked() -> None:
     plot._telling = True
     plot._again()
     note = plot._note.value.replace("\N{NO-BREAK SPACE}", " ")
-    assert "yield known to 8 %" in note
+    assert "known to 8 %" in note
     assert "✓" not in note
     plot.set(precision=0.1)
-    assert "✓ yield known to 8" in plot._note.value
+    assert "✓ known to 8" in plot._note.value
     plot._draw(snapshot(single(), final=True))
     assert "known" not in plot._note.value
 
@@ -297,7 +297,7 @@ def test_the_range_says_how_well_its_yield_is_known() -> None:
 def test_another_histogram_is_laid_over_and_divided_by() -> None:
     plot = shown(single())
     plot.compare(filled(3), "before", reference=True)
-    assert plot._scene.ratio_label == "this run / before"
+    assert plot._scene.ratio_label == "ratio"
     assert [curve.name for curve in plot._scene.curves] == ["this run", "before"]
     assert plot._scene.curves[1].values.sum() == (60 + 80) * 3  # both samples
     plot._draw(snapshot(single(2)))
@@ -330,7 +330,7 @@ def test_the_former_curve_stays_as_a_ghost_until_the_new_one_has_caught_up() -> 
     plot.attach(SimpleNamespace(previous=former))  # type: ignore[arg-type]
     plot._draw(snapshot(single(), fraction=0.2))
     ghost = plot._ghost_mark
-    assert plot.figure.marks == [ghost, plot._lines]
+    assert plot.figure.marks == [plot._lines, ghost]
     assert ghost.line_style == "dashed"
     assert_allclose(
         ghost.y[:40], plot._lines.y[0][:40], rtol=1e-5

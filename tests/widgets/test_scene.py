@@ -118,7 +118,7 @@ def test_any_sample_can_be_the_points() -> None:
 def test_an_overlay_is_divided_by_the_first_or_the_one_that_is_named() -> None:
     scene = compose(samples(THREE), Options(ratio=True))
     assert [ratio.name for ratio in scene.ratios] == ["ttbar", "zjets"]
-    assert scene.ratio_label == "ratio to data"
+    assert scene.ratio_label == "ratio"
     scene = compose(samples(THREE), Options(ratio=True, reference="ttbar", hidden=frozenset({"zjets"})))
     assert scene.ratio_label == "data / ttbar"
     assert_allclose(scene.ratios[0].values[0], 1.5)

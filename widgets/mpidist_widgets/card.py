@@ -165,12 +165,14 @@ class PlotCard(Part):
         if below:
             parts.append((below, span * 3 // 10, "left"))
         self._y_label.value = "".join(
-            f'<div style="{base};{turned};height:{height}px;text-align:{align}">{escape(text)}</div>'
+            f'<div title="{escape(text)}" style="{base};{turned};height:{height}px;text-align:{align}">'
+            f"{escape(text)}</div>"
             for text, height, align in parts
         )
 
     def _set_note(self, text: str) -> None:
-        self._note.value = f'<div style="{FONT};font-size:11px;padding-left:64px">{muted(text)}</div>'
+        style = f"{FONT};font-size:11px;padding-left:18px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
+        self._note.value = f'<div style="{style}" title="{escape(text)}">{muted(text)}</div>'
 
     def _figure(self, axes: list[Any], width: int, height: int) -> Any:
         return bqplot.Figure(

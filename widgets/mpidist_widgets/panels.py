@@ -206,9 +206,9 @@ def ghost_lines(ghost: Scene, panels: Panels, factor: float) -> list[Line]:
     for curve in curves:
         y = panels.main(curve.values * factor)
         if curve.kind == "cross":
-            lines.append(Line("crosses", crosses_y(y, y, y), curve.colour, 0.5, 0.0))
+            lines.append(Line("crosses", crosses_y(y, y, y), curve.colour, 0.6, 0.0))
         else:
-            lines.append(Line("area", area_y(panels.main(np.zeros_like(y)), y), curve.colour, 0.5, 0.0))
+            lines.append(Line("area", area_y(panels.main(np.zeros_like(y)), y), curve.colour, 0.6, 0.0))
     return lines
 
 

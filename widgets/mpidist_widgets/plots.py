@@ -178,7 +178,7 @@ class LiveHistogram(PlotCard):
         if self._telling:
             self._set_labels(drawing.axis.label, scene.value_label, scene.ratio_label)
             flow = "" if drawing.profile else _flow_text(drawing.series)
-            self._set_note("; ".join(filter(None, [self._known, flow, *scene.notes])))
+            self._set_note("; ".join(filter(None, [self._known, *scene.notes, flow])))
 
     def _put_lines(self, scene: Scene, lines: list[Line], dots: list[NDArray[np.float64]]) -> None:
         """Send what has changed: mostly y alone, one message."""
@@ -240,7 +240,7 @@ class LiveHistogram(PlotCard):
         )
 
     def _arrange_marks(self) -> None:
-        self.figure.marks = [mark for mark in (self._ghost_mark, self._lines, self._dots) if mark is not None]
+        self.figure.marks = [mark for mark in (self._lines, self._ghost_mark, self._dots) if mark is not None]
 
     # ------------------------------------------------------------------------ tools
 

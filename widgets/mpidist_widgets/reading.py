@@ -53,7 +53,10 @@ def _interval(low: float, high: float, unit: str, *, whole: bool) -> str:
 
 
 def bin_lines(scene: Scene, number: int) -> list[tuple[str, str]]:
-    """What is in one bin, as lines of (colour, text): its range, each curve, the sum of a stack, ratios."""
+    """What is in one bin, as lines of (colour, text): its range, each curve, the sum of a stack, ratios.
+
+    In parentheses is the 68 % range of what the full data will give.
+    """
     whole = bool(scene.axis.own[0] != scene.axis.edges[0]) and math.isfinite(scene.own[number])
     low, high = float(scene.own[number]), float(scene.own[number + 1])
     lines = [("", _interval(low, high, scene.axis.unit, whole=whole and not scene.axis.log))]
@@ -61,12 +64,16 @@ def bin_lines(scene: Scene, number: int) -> list[tuple[str, str]]:
     for curve in [*([scene.total] if scene.total is not None and len(scene.order) > 1 else []), *shown]:
         text = measured_text(float(curve.values[number]), float(curve.errors[number]))
         if curve.low is not None and curve.high is not None:
-            text += f" (full data: {curve.low[number]:,.5g} to {curve.high[number]:,.5g})"
+            text += f" ({_short(curve.low[number])} to {_short(curve.high[number])})"
         lines.append((curve.colour, f"{curve.name}{SPACE}{text}".strip()))
     for ratio in scene.ratios:
         text = measured_text(float(ratio.values[number]), float(ratio.errors[number]))
         lines.append((ratio.colour, f"{ratio.name} / reference{SPACE}{text}"))
     return lines
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def cell_lines(cells: Cells, name: str, x: float, y: float) -> tuple[tuple[int, int], list[tuple[str, str]]]:
@@ -131,8 +138,8 @@ def known_text(yields: Mapping[str, Interval], precision: float) -> str:
         return ""
     mark = "✓ " if relative <= precision else ""
     if len(yields) == 1:
-        return f"{mark}yield known to {_relative_text(relative)}"
-    return f"{mark}yields known to {_relative_text(relative)} ({name})"
+        return f"{mark}known to {_relative_text(relative)}"
+    return f"{mark}known to {_relative_text(relative)} ({name})"
 
 
 def _relative_text(relative: float) -> str:

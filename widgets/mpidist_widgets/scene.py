@@ -29,6 +29,7 @@ __all__ = ["Curve", "Ratio", "Scene", "colours_of", "compose", "join_choices", "
 MOST_BINS = 600
 """More bins than this are joined in any case: a plot has about 350 pixels."""
 LEAST_BINS = 5
+LONGEST_LABEL = 12
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -252,6 +253,7 @@ def _ratios(
         )
         band = np.nan_to_num(reference.errors / below)
     label = f"{above[0].name} / {reference.name}" if len(above) == 1 else f"ratio to {reference.name}"
+    label = label if len(label) <= LONGEST_LABEL else "ratio"
     return ratios, band, label
 
 

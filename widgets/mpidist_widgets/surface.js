@@ -58,7 +58,7 @@ function render({ model, el }) {
     if (idle) requestAnimationFrame(() => { model.send(waiting); waiting = null; });
   };
 
-  let begun = null, last = null, panning = false;
+  let begun = null, last = null, panning = false, pointed = 0;
   area.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     begun = last = at(event);
@@ -79,8 +79,8 @@ function render({ model, el }) {
       brush.style.bottom = `${100 * low}%`;
       brush.style.height = `${100 * (high - low)}%`;
     } else {
-      tip.style.left = `${100 * now[0]}%`;
-      tip.classList.toggle("mpidist-left", now[0] > 0.5);
+      pointed = now[0];
+      beside();
       later({ kind: "hover", x: now[0], y: now[1] });
     }
   });
@@ -124,12 +124,18 @@ function render({ model, el }) {
     area.setAttribute("aria-label", model.get("subject"));
     area.classList.toggle("mpidist-ranging", model.get("mode") === "range");
   };
+  const beside = () => {  // the tip next to what is read, within the plot
+    const wide = area.clientWidth, own = tip.offsetWidth, x = pointed * wide;
+    const left = pointed > 0.5 ? x - own - 10 : x + 10;
+    tip.style.left = `${Math.max(0, Math.min(left, wide - own))}px`;
+  };
   const read = () => {
     const lines = begun ? [] : model.get("tip");
     place(bin, begun ? [] : model.get("bin"));
     tip.style.display = lines.length ? "block" : "none";
-    if (lines.length && !area.matches(":hover")) tip.style.left = bin.style.left;
     tip.replaceChildren(...lines.map(told));
+    if (lines.length && !area.matches(":hover")) pointed = model.get("bin")[0];
+    if (lines.length) beside();
   };
   const select = () => {
     place(shade, model.get("shade"));
