@@ -141,7 +141,7 @@ def test_booleans_and_integer_categories_become_rows() -> None:
 
 def test_an_empty_histogram_has_a_span() -> None:
     (series,) = curves(a_hist(axis.Regular(3, 0, 1))).series
-    span = span_of(series.values, np.zeros(1), profile=False)
+    span = span_of(series.values, series.errors, profile=False)
     assert (span.low, span.high) == (0.0, 1.0)
     assert log_floor(span) == pytest.approx(np.log10(0.5))
 

@@ -231,14 +231,14 @@ def test_a_snapshot_costs_one_message_as_long_as_axes_hold(monkeypatch: pytest.M
     assert messages.sent == [("Lines", {"y"})]
 
 
-def test_texts_are_told_once_a_second_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_are_told_now_and_then_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     plot = shown(single())
     now = 1e9
     monkeypatch.setattr("mpidist_widgets.card.time.monotonic", lambda: now)
     plot._draw(snapshot(single(), coverage="1 %"))
     plot._draw(snapshot(single(2), coverage="2 %"))
     assert "1 %" in plot._heading.value
-    now += 1.5
+    now += 2.5
     plot._draw(snapshot(single(3), coverage="3 %"))
     assert "3 %" in plot._heading.value
     plot._draw(snapshot(single(4), coverage="all", final=True))

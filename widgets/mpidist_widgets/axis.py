@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["AxisDrawing", "axis_ticks", "bin_names", "draw_axis", "is_category", "title_of"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class AxisDrawing:
     """An axis as drawn: `edges` strictly increasing, shape (bins + 1,); `unit` is taken from the label."""
 

@@ -37,7 +37,7 @@ LABEL = 18  # width of the vertical label, pixels
 MARGIN = {"top": 8, "bottom": 24, "left": 46, "right": 14}
 GRID = "rgba(128, 128, 128, 0.25)"
 TICK_STYLE = {"font-size": "11px"}
-TEXT_SECONDS = 1.0
+TEXT_SECONDS = 2.0
 """Texts that change with every picture are sent this often: nobody reads faster, and each is a message."""
 
 

@@ -113,7 +113,10 @@ class Cells:
 
     def span(self, name: str) -> Span:
         """The extent of one series; empty cells have the lowest colour, so they are no gaps."""
-        return replace(span_of(self.values[name].reshape(-1), np.zeros(1), profile=False), gaps=False)
+        return replace(
+            span_of(self.values[name].reshape(-1), np.zeros(self.values[name].size), profile=False),
+            gaps=False,
+        )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -276,19 +279,21 @@ def _rows(content: _Content, *, exact: bool) -> Rows:
 
 
 def span_of(values: NDArray[np.float64], errors: NDArray[np.float64], *, profile: bool) -> Span:
-    """The extent of some values with their errors, both of one shape (or one error for all)."""
-    finite = np.isfinite(values)
-    if not finite.any():
+    """The extent of some values with their errors, both of one shape; nan is no value, or no error."""
+    spread = np.where(np.isfinite(errors), errors, 0.0)
+    low, high = np.fmin.reduce(values - spread), np.fmax.reduce(values + spread)
+    if np.isnan(low):
         return Span(0.0, 1.0, 1.0)
-    spread = np.broadcast_to(errors, values.shape)[finite]
-    seen = values[finite]
-    low, high = float((seen - spread).min()), float((seen + spread).max())
+    smallest = np.fmin.reduce(values)
+    low, high = float(low), float(high)
     if not profile:
-        low, high = min(0.0, low if (seen < 0).any() else 0.0), max(0.0, high)
+        low, high = (low if smallest < 0 else 0.0), max(0.0, high)
     if high <= low:
         high = low + 1.0
-    above = seen[seen > 0]
-    return Span(low, high, float(above.min()) if above.size else 1.0, bool((seen <= 0).any()))
+    positive = (
+        float(smallest) if smallest > 0 else float(np.fmin.reduce(np.where(values > 0, values, np.nan)))
+    )
+    return Span(low, high, positive if positive > 0 else 1.0, bool(smallest <= 0))
 
 
 def log_floor(span: Span) -> float:

@@ -247,11 +247,11 @@ class LiveHistogram(PlotCard):
     def _offer(self, drawing: Curves) -> None:
         """The tools that make sense for what is drawn, and the legend."""
         names = tuple(series.name for series in drawing.series)
-        joins = join_choices(drawing)
-        offered = (names, joins, self._partial, self.options.points)
+        offered = (names, drawing.axis, self._partial, self.options.points)
         if offered == self._offered:
             return
         self._offered = offered
+        joins = join_choices(drawing)
         several = len(names) > 1
         found = [] if drawing.profile else [
             Tool("log", "log", f"logarithmic scale of {self.name}"),

@@ -94,14 +94,19 @@ class Scene:
         shown = [*self.curves, *([self.total] if self.total is not None else [])]
         if not shown:
             return Span(0.0, 1.0, 1.0)
-        first, last = (int(edge) for edge in np.searchsorted(self.edges, window))
-        inside = slice(max(first - 1, 0), max(last, 1))
-        bounds = [(c.top, np.nan_to_num(c.errors)) for c in shown if c.kind != "area"]
-        bounds += [(c.top, np.zeros(1)) for c in shown if c.kind == "area"]
-        bounds += [(c.high, np.zeros(1)) for c in shown if c.high is not None]
-        values = np.concatenate([value[inside] for value, _ in bounds])
-        errors = np.concatenate([np.broadcast_to(error, value.shape)[inside] for value, error in bounds])
-        return span_of(values, errors, profile=self.profile)
+        inside = slice(None)
+        if window != self.axis.limits:
+            first, last = (int(edge) for edge in np.searchsorted(self.edges, window))
+            inside = slice(max(first - 1, 0), max(last, 1))
+        values, spread = [], []
+        for curve in shown:
+            tops = curve.top[inside]
+            values.append(tops)
+            spread.append(np.zeros_like(tops) if curve.kind == "area" else curve.errors[inside])
+            if curve.high is not None:
+                values.append(curve.high[inside])
+                spread.append(np.zeros_like(tops))
+        return span_of(np.concatenate(values), np.concatenate(spread), profile=self.profile)
 
 
 def colours_of(names: Sequence[str], options: Options) -> dict[str, str]:
