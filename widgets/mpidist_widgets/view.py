@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hist
 import ipywidgets
 
 from .card import PlotCard
+from .deck import Deck
 from .drawing import Cells, Curves, draw_histogram
 from .heatmap import LiveHeatmap
 from .live import Part
@@ -49,21 +50,14 @@ class RunView(Part):
             [self.progress, self.controls],
             layout=ipywidgets.Layout(width="100%", align_items="center", max_width="1300px"),
         )
-        self._grid = ipywidgets.GridBox(
-            layout=ipywidgets.Layout(
-                grid_template_columns="repeat(auto-fill, 396px)",
-                grid_gap="14px 16px",
-                width="100%",
-                margin="6px 0",
-            )
-        )
+        self.deck = Deck(self._lock)
         self._ending = ipywidgets.HTML()
         self.children = (
             top,
             self.verdict,
             self._ending,
             self.failures,
-            self._grid,
+            self.deck,
             self.ranks,
             self._problem,
         )
@@ -91,8 +85,7 @@ class RunView(Part):
             part._draw(snapshot)
         self._show_ending()
         self._add_cards(snapshot)
-        for card in self.cards.values():
-            card._draw(snapshot)
+        self.deck.draw(snapshot)
         if self._values is not None:
             self._values._draw(snapshot)
 
@@ -113,8 +106,7 @@ class RunView(Part):
             self.cards,
             key=lambda name: (not isinstance(self.cards[name], PlotCard), place.get(name, len(place))),
         )
-        cards: list[Any] = [self.cards[name] for name in plots_first]
-        self._grid.children = (*cards, *([self._values] if self._values is not None else []))
+        self.deck.arrange(self.cards, plots_first, [self._values] if self._values is not None else [])
 
 
 def part_for(name: str, value: object) -> Part:
