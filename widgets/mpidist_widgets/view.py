@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import hist
 import ipywidgets
+from IPython import get_ipython
+from IPython.display import publish_display_data
 
 from .card import PlotCard
 from .deck import Deck
@@ -15,11 +17,14 @@ from .heatmap import LiveHeatmap
 from .live import Part
 from .plots import LiveHistogram
 from .status import Controls, Failures, Progress, RankTable
+from .still import Still
 from .style import message
 from .tables import Cutflow, Listing, Values, is_number
 from .verdict import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mpidist.run import Run
     from mpidist.snapshot import Snapshot
 
@@ -44,6 +49,7 @@ class RunView(Part):
         self.cards: dict[str, Part] = {}
         self._values: Values | None = None
         self._order: tuple[str, ...] = ()
+        self._still = Still(publish_display_data)
         self.progress.layout.flex = "1 1 auto"
         self.progress.layout.width = "auto"
         top = ipywidgets.HBox(
@@ -88,6 +94,24 @@ class RunView(Part):
         self.deck.draw(snapshot)
         if self._values is not None:
             self._values._draw(snapshot)
+        self._still.offer(snapshot, self._logs)
+
+    @property
+    def _logs(self) -> set[str]:
+        """The plots whose values are shown on a logarithmic scale."""
+        return {
+            name for name, card in self.cards.items() if isinstance(card, PlotCard) and card.log_scale.value
+        }
+
+    def _ipython_display_(self) -> None:
+        """Show the live view in a notebook, and the copy of it that a saved notebook shows without its kernel."""
+        shell = get_ipython()
+        if shell is None or not hasattr(shell, "kernel"):
+            raise NotImplementedError  # IPython's way to ask for another representation
+        publish: Callable[..., None] = publish_display_data
+        publish({**self._repr_mimebundle_(), "text/plain": repr(self.run)})
+        with self._lock:
+            self._still.display(self.run.snapshot, self._logs)
 
     def _add_cards(self, snapshot: Snapshot) -> None:
         """Cards for results that are seen for the first time, plots first, then in the order in which they were named."""
