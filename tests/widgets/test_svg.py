@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import re
 import xml.etree.ElementTree as ET
 import zlib
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from mpidist_widgets.drawing import draw_histogram
+from mpidist_widgets.options import Options
 from mpidist_widgets.svg import Frame, svg
 from mpidist_widgets.tex import Piece, pieces, plain_text, svg_spans
 
@@ -49,7 +51,9 @@ def words(root: ET.Element) -> str:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("log", [False, True])
 def test_each_kind_is_valid_and_asks_for_nothing(kind: str, log: bool) -> None:
-    text = svg("a<b", draw_histogram(filled(kind)), "3 % of data", log=log)
+    text = svg(
+        "a<b", draw_histogram(filled(kind)), "3 % of data", options=Options(log=log, stack=log, ratio=True)
+    )
     root = ET.fromstring(text)
     assert "a<b" in words(root)
     assert "3 % of data" in words(root)
@@ -62,29 +66,40 @@ def test_each_kind_is_valid_and_asks_for_nothing(kind: str, log: bool) -> None:
 def test_an_empty_histogram_is_drawn(kind: str) -> None:
     value = filled(kind)
     value.reset()
-    ET.fromstring(svg("empty", draw_histogram(value), log=True))
+    ET.fromstring(svg("empty", draw_histogram(value), options=Options(log=True)))
+
+
+def walked(path: str) -> list[tuple[float, float]]:
+    """The points of a path of M, H and V."""
+    found, x, y = [], 0.0, 0.0
+    for command, first, second in re.findall(r"([MHV])([\d.]+)(?: ([\d.]+))?", path):
+        x = float(first) if command in "MH" else x
+        y = float(second) if command == "M" else float(first) if command == "V" else y
+        found.append((x, y))
+    return found
 
 
 def test_the_outline_is_the_histogram() -> None:
-    value = filled("counts")
-    path = next(
-        one.get("d", "")
-        for one in drawn("counts").iter("{http://www.w3.org/2000/svg}path")
-        if one.get("stroke-width") == "1.5"
-    )
-    points = np.array([pair.split() for pair in re.split("[ML]", path)[1:]], dtype=float)
+    value = filled("counts").values()
+    outline = next(one for one in drawn("counts").iter() if one.get("class") == "area")
+    points = walked(outline.get("d", ""))
     frame = Frame()
-    heights = (frame.top + frame.down - points[:, 1])[::2]
-    assert np.abs(heights / heights.max() - value.values() / value.values().max()).max() < 0.002
-    assert points[0, 0] == frame.left
-    assert points[-1, 0] == frame.width - frame.right
+    middle = frame.left + (np.arange(30) + 0.5) * frame.across / 30
+    tops = [
+        min(max(a[1], b[1]) for a, b in itertools.pairwise(points) if min(a[0], b[0]) < x < max(a[0], b[0]))
+        for x in middle
+    ]
+    heights = frame.top + frame.down - np.array(tops)
+    assert np.abs(heights / heights.max() - value / value.max()).max() < 0.002
+    assert {points[0][0], max(x for x, _ in points)} == {frame.left, frame.width - frame.right}
 
 
 def test_samples_have_a_legend_and_colours_of_their_own() -> None:
-    root = drawn("samples")
+    root = drawn("samples", options=Options(stack=True))
     assert all(name in words(root) for name in NAMES)
-    lines = [one.get("stroke") for one in root.iter() if one.get("stroke-width") == "1.5"]
-    assert len(set(lines)) == 2
+    assert {one.get("fill") for one in root.iter() if one.get("class") == "dots"} == {"var(--ink)"}
+    lines = {one.get("stroke") for one in root.iter() if one.get("stroke-width") == "1.5"}
+    assert len(lines) == 2
 
 
 def test_cells_are_a_picture_with_a_pixel_each() -> None:
@@ -106,6 +121,7 @@ def test_exported_pictures_have_light_paper_everywhere() -> None:
     drawing = draw_histogram(filled("counts"))
     assert "prefers-color-scheme" in svg("n", drawing)
     assert "prefers-color-scheme" not in svg("n", drawing, fixed=True)
+    assert "var(" not in svg("n", drawing, fixed=True)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from .card import PlotCard
 from .live import put
 from .pacer import live_while_blocked
 
@@ -86,6 +87,7 @@ class Deck(ipywidgets.VBox):  # type: ignore[misc]  # no type information
         self.add_class("mpidist-deck")
         self._lock = lock
         self._cards: Mapping[str, Part] = {}
+        self._frames: dict[str, Any] = {}
         self._extra: tuple[Any, ...] = ()
         self._pages: tuple[Page, ...] = ()
         self._grids: list[Any] = []
@@ -102,10 +104,19 @@ class Deck(ipywidgets.VBox):  # type: ignore[misc]  # no type information
         """The names of the cards that are shown."""
         return self._pages[self.page].names if self._pages else ()
 
-    def arrange(self, cards: Mapping[str, Part], names: Sequence[str], extra: Sequence[Any] = ()) -> None:
-        """Lay out the cards `names` in this order, and `extra` widgets at the end of the first page."""
+    def arrange(
+        self,
+        cards: Mapping[str, Part],
+        names: Sequence[str],
+        menus: Mapping[str, Any] | None = None,
+        extra: Sequence[Any] = (),
+    ) -> None:
+        """Lay out the cards `names` in this order, each with its menu, and `extra` widgets at the end of the first page."""
         new = pages(names)
         self._cards, self._extra = cards, tuple(extra)
+        for name in names:
+            if name not in self._frames:
+                self._frames[name] = _frame(cards[name], (menus or {}).get(name))
         if len(new) == len(self._pages) == 1 or new == self._pages:
             self._pages = new
             self._fill(self.page)
@@ -133,14 +144,23 @@ class Deck(ipywidgets.VBox):  # type: ignore[misc]  # no type information
 
     def _fill(self, number: int) -> None:
         """Put the cards of a page into it; bqplot makes a figure of no size in a page that was never shown."""
-        cards = [self._cards[name] for name in self._pages[number].names]
-        put(self._grids[number], children=(*cards, *(self._extra if number == 0 else ())))
+        frames = [self._frames[name] for name in self._pages[number].names]
+        put(self._grids[number], children=(*frames, *(self._extra if number == 0 else ())))
 
     def _on_tab(self, _: object) -> None:
         with self._lock:
             self._fill(self.page)
             if self._snapshot is not None:
                 self.draw(self._snapshot)
+
+
+def _frame(card: Part, menu: Any) -> Any:
+    """A card with its menu, which lies over the right end of a plot's last line."""
+    if menu is None:
+        return card
+    if isinstance(card, PlotCard):
+        menu.layout.margin = "-18px 0 0 0"
+    return ipywidgets.VBox([card, menu], layout=ipywidgets.Layout(width="396px", overflow="visible"))
 
 
 def _grid() -> Any:

@@ -70,6 +70,11 @@ class LiveHeatmap(PlotCard):
         self.children = (self._heading, self.tools, body, self._x_label, self._note)
         self.tools.state = self._state()
 
+    @property
+    def sample(self) -> str:
+        """The sample that is shown."""
+        return self._sample
+
     # ---------------------------------------------------------------------- drawing
 
     def _take(self, snapshot: Snapshot) -> None:

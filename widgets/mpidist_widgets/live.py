@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -52,6 +53,8 @@ class Part(ipywidgets.VBox):  # type: ignore[misc]  # no type information
         self._problem = ipywidgets.HTML()
         self._problem.layout.display = "none"
         self._problem.add_class("mpidist-problem")
+        self._class = f"mpidist-view-{uuid.uuid4().hex[:12]}"
+        self.add_class(self._class)
 
     def follow(self, run: Run) -> Self:
         """Show `run` from now on, until its final snapshot. Returns the widget itself."""
@@ -63,7 +66,7 @@ class Part(ipywidgets.VBox):  # type: ignore[misc]  # no type information
         else:
             self._draw(run.snapshot)
         if not (run.state in ENDED and run.snapshot is not None and run.snapshot.final):
-            self._follower = Follower(run, self._draw, self.idle)
+            self._follower = Follower(run, self._draw, self.idle, self._class)
         return self
 
     def unfollow(self) -> None:
@@ -118,20 +121,25 @@ class Part(ipywidgets.VBox):  # type: ignore[misc]  # no type information
 
 
 class Follower:
-    """The thread between a run and a view. `draw` is called with snapshots, `idle` with states; neither may raise."""
+    """The thread between a run and a view. `draw` is called with snapshots, `idle` with states; neither may raise.
+
+    `view` is the class of the view's elements in the page.
+    """
 
     shortest = 1 / 15
     """Seconds between two pictures at least."""
     tick = 0.5
     """Seconds after which a change of state without a snapshot is noticed."""
 
-    def __init__(self, run: Run, draw: Callable[[Snapshot], None], idle: Callable[[str], None]) -> None:
+    def __init__(
+        self, run: Run, draw: Callable[[Snapshot], None], idle: Callable[[str], None], view: str = ""
+    ) -> None:
         self._run, self._draw, self._idle = run, draw, idle
         self._newest: Snapshot | None = None
         self._wake = threading.Event()
         self._stopped = False
         self.pictures = 0
-        self.pacer = Pacer()
+        self.pacer = Pacer(view)
         self._unsubscribe = run.subscribe(self._store)
         self.thread = threading.Thread(target=self._loop, name="mpidist-view", daemon=True)
         self.thread.start()

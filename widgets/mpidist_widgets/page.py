@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpidist.errors import Failure, Frame
 
+from .options import Options
 from .status import ACTIVITIES, activity_legend, failure_html, time_shares
 from .still import results_html
 from .style import FAINT, FONT, TEXT, muted, stacked_bar, table
@@ -46,7 +47,7 @@ def page(
     parts = [
         f"<h1>Run {escape(str(card['run']))}: {escape(str(card['state']))}</h1>",
         f"<p><b>{escape(str(receipt['text']))}</b><br>{muted(_summary(card))}</p>",
-        results_html(results, _coverage(receipt), log),
+        results_html(results, _coverage(receipt), {name: Options(log=True) for name in log}),
         _failures(receipt["failures"]),
         _section("Ranks", _ranks(card["ranks"])),
         _section("Report", _pre(report) if report else ""),

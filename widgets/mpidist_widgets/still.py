@@ -24,9 +24,12 @@ from .tables import heading, is_number, listing, rows_table, values_table
 from .wording import ENDED, coverage_text, duration_text, progress_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
+    from mpidist.estimate import Estimate
     from mpidist.snapshot import Snapshot
+
+    from .options import Options
 
 __all__ = ["Still", "results_html", "snapshot_html"]
 
@@ -34,7 +37,7 @@ HTML = "text/html"
 RULES = (
     ".jp-OutputArea-child:has(.mpidist-run)~.jp-OutputArea-child:has(.mpidist-still){display:none}"
     # The words "model not found" in place of the view.
-    ".jp-OutputArea-child:has(+.jp-OutputArea-child .mpidist-still) .jupyter-widgets:not(:has(*)){display:none}"
+    ".jp-OutputArea-child:has(+.jp-OutputArea-child .mpidist-still) .jp-OutputArea-output.jupyter-widgets:not(:has(*)){display:none}"
     ".mpidist-still img{color-scheme:light}"
     '[data-jp-theme-light="false"] .mpidist-still img{color-scheme:dark}'
 )
@@ -46,19 +49,27 @@ def picture(name: str, text: str) -> str:
     return f'<img alt="{escape(name)}" src="data:image/svg+xml;base64,{data}">'
 
 
-def results_html(results: Mapping[str, Any], coverage: str, logs: Collection[str] = ()) -> str:
-    """All results: plots (those in `logs` with a logarithmic scale), tables, numbers, and the rest as text."""
+def results_html(
+    results: Mapping[str, Any],
+    coverage: str,
+    looks: Mapping[str, Options] | None = None,
+    estimate: Callable[[str], Estimate | None] = lambda _: None,
+) -> str:
+    """All results: plots (drawn as `looks` say), tables, numbers, and the rest as text.
+
+    `estimate` gives what the full data will give for a result.
+    """
     plots, tables = [], []
     numbers = {name: value for name, value in results.items() if is_number(value)}
     if numbers:
         tables.append(heading("numbers", coverage) + values_table(numbers))
     for name, value in results.items():
         if isinstance(value, hist.BaseHist):
-            drawing = draw_histogram(value)
+            drawing = draw_histogram(value, estimate(name))
             if isinstance(drawing, Rows):
                 tables.append(heading(name, coverage) + rows_table(drawing))
             else:
-                plots.append(picture(name, svg(name, drawing, coverage, log=name in logs)))
+                plots.append(picture(name, svg(name, drawing, coverage, options=(looks or {}).get(name))))
         elif name not in numbers:
             tables.append(heading(name, coverage) + _text(value))
     cards = "".join(f'<div style="margin:0 24px 12px 0">{card}</div>' for card in [*plots, *tables])
@@ -75,7 +86,7 @@ def _text(value: object) -> str:
     return f'<pre style="font-size:11px;line-height:15px;color:{TEXT};background:none;margin:0">{words}</pre>'
 
 
-def snapshot_html(snapshot: Snapshot, logs: Collection[str] = ()) -> str:
+def snapshot_html(snapshot: Snapshot, looks: Mapping[str, Options] | None = None) -> str:
     """A snapshot: how much was done when, what failed, and its results."""
     words = progress_text(snapshot.progress) if snapshot.parts else snapshot.note
     state = snapshot.state
@@ -89,7 +100,7 @@ def snapshot_html(snapshot: Snapshot, logs: Collection[str] = ()) -> str:
         head += message(
             f"{failures:,} failure{'' if failures == 1 else 's'}: their events are missing from the results"
         )
-    return head + results_html(snapshot.results, coverage_text(snapshot), logs)
+    return head + results_html(snapshot.results, coverage_text(snapshot), looks, snapshot.estimate)
 
 
 class Still:
@@ -107,20 +118,20 @@ class Still:
         self._displayed = False
         self._due, self._pause = 0.0, self.shortest
 
-    def display(self, snapshot: Snapshot | None, logs: Collection[str] = ()) -> None:
+    def display(self, snapshot: Snapshot | None, looks: Mapping[str, Options] | None = None) -> None:
         """Show the copy as an output of the present cell."""
         self._displayed = True
-        self._send(snapshot, logs, update=False)
+        self._send(snapshot, looks, update=False)
 
-    def offer(self, snapshot: Snapshot, logs: Collection[str] = ()) -> None:
+    def offer(self, snapshot: Snapshot, looks: Mapping[str, Options] | None = None) -> None:
         """Make a new copy from `snapshot` if it is final or the last copy is old; nothing before `display`."""
         if self._displayed and (snapshot.final or time.monotonic() >= self._due):
-            self._send(snapshot, logs, update=True)
+            self._send(snapshot, looks, update=True)
 
-    def _send(self, snapshot: Snapshot | None, logs: Collection[str], *, update: bool) -> None:
+    def _send(self, snapshot: Snapshot | None, looks: Mapping[str, Options] | None, *, update: bool) -> None:
         body = muted("The run had no results yet when this copy was made.")
         if snapshot is not None:
-            body = snapshot_html(snapshot, logs)
+            body = snapshot_html(snapshot, looks)
             self._due = time.monotonic() + self._pause
             self._pause = min(2 * self._pause, self.longest)
         html = f'<div class="mpidist-still"><style>{RULES}</style>{body}</div>'

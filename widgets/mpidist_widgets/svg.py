@@ -15,18 +15,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .drawing import Cells, Curves, Rows, Span, log_floor
+from .drawing import Cells, Curves, Rows, log_floor
+from .options import Options
+from .panels import DOT, lines_of, panels_for
+from .scene import colours_of, compose
+from .shapes import area_x, bars_x, crosses_x
 from .style import VIRIDIS, colours
 from .tex import svg_spans
-from .ticks import HEADROOM, linear_ticks, log_ticks
+from .ticks import linear_ticks, log_ticks
 from .wording import percent_text, scaled_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
-    from .drawing import AxisDrawing, Series
+    from .axis import AxisDrawing
+    from .panels import Line
     from .ticks import Tick
 
 __all__ = ["Frame", "svg"]
@@ -71,34 +76,42 @@ def svg(
     drawing: Curves | Cells | Rows,
     coverage: str = "",
     *,
-    log: bool = False,
+    options: Options | None = None,
     sample: str = "",
     fixed: bool = False,
     frame: Frame | None = None,
 ) -> str:
-    """The SVG of one result. `coverage` says what is in it; `log` is for the values; `sample` chooses one of several
-    pictures with two axes; `fixed` keeps light colours whatever the page has.
+    """The SVG of one result, drawn as `options` say. `coverage` says what is in it; `sample` chooses one of several
+    pictures with two axes; `fixed` keeps light colours, and uses no variables, which other programs do not know.
     """
+    options = options or Options()
     if isinstance(drawing, Rows):
         body, frame = _rows(drawing)
     elif isinstance(drawing, Cells):
         frame = frame or Frame()
         body = _cells(
-            drawing, sample if sample in drawing.values else next(iter(drawing.values)), frame, log=log
+            drawing,
+            sample if sample in drawing.values else next(iter(drawing.values)),
+            frame,
+            log=options.log,
         )
     else:
         frame = frame or Frame()
-        body = _curves(drawing, frame, log=log and not drawing.profile)
+        body = _curves(drawing, frame, options)
     title = (
         f'<text class="ink" x="4" y="15"><tspan font-weight="bold">{escape(name)}</tspan>'
         f'<tspan class="faint" dx="8">{escape(coverage)}</tspan></text>'
     )
-    return (
+    text = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="mpidist-svg" role="img" aria-label="{escape(_words(name, coverage))}" '
         f'width="{frame.width}" height="{frame.height}" viewBox="0 0 {frame.width} {frame.height}" '
         f'font-family="sans-serif" font-size="12"><style>{_style(fixed=fixed)}</style>'
         f'<rect class="paper" width="100%" height="100%"/>{title}{body}</svg>'
     )
+    if fixed:
+        for variable, colour in (pair.split(":") for pair in LIGHT.split(";")):
+            text = text.replace(f"var({variable})", colour)
+    return text
 
 
 def _words(name: str, coverage: str) -> str:
@@ -106,86 +119,80 @@ def _words(name: str, coverage: str) -> str:
 
 
 def _style(*, fixed: bool) -> str:
+    light = "" if fixed else f".mpidist-svg{{{LIGHT}}}"
     dark = "" if fixed else f"@media (prefers-color-scheme:dark){{.mpidist-svg{{{DARK}}}}}"
     rules = (
         ".ink{fill:var(--ink)}.faint{fill:var(--faint)}.paper{fill:var(--paper)}"
         ".grid{stroke:var(--grid)}.axis{stroke:var(--faint);fill:none}"
     )
     scoped = rules.replace("}.", "}.mpidist-svg .")
-    return f".mpidist-svg{{{LIGHT}}}{dark}.mpidist-svg {scoped}"
+    return f"{light}{dark}.mpidist-svg {scoped}"
 
 
-def value_limits(span: Span, *, log: bool, below: bool) -> tuple[float, float]:
-    """The value axis for `span` in drawn coordinates, as a live plot has it when a run has ended."""
-    if log:
-        floor = log_floor(span)
-        top = float(np.log10(max(span.high, 10**floor * 10)))
-        return floor, floor + (top - floor) * 1.06
-    room = (HEADROOM - 1) * (span.high - span.low)
-    return (span.low - room if below or span.low < 0 else 0.0), span.high + room
-
-
-def _curves(drawing: Curves, frame: Frame, *, log: bool) -> str:
-    several = len(drawing.series) > 1
-    x_low, x_high = drawing.axis.limits
-    low, high = value_limits(drawing.span, log=log, below=drawing.profile)
-    ticks = log_ticks(low, high) if log else linear_ticks(low, high)
-    parts = [_y_axis(ticks, low, high, frame, drawing.value_label)]
-    for series, colour in zip(drawing.series, colours(len(drawing.series)), strict=True):
-        parts.append(_series(drawing, series, colour, frame, (low, high), log=log, filled=not several))
-    parts += [_x_axis(drawing.axis, x_low, x_high, frame), _note(_flow(drawing), frame)]
-    if several:
-        parts.append(_legend([series.name for series in drawing.series], frame))
+def _curves(drawing: Curves, frame: Frame, options: Options) -> str:
+    scene = compose(drawing, options)
+    log = options.log and not drawing.profile
+    panels = panels_for(scene, scene.span(drawing.axis.limits), None, log=log, settle=True)
+    lines, dots = lines_of(scene, panels)
+    low, high = drawing.axis.limits
+    places = {
+        "area": frame.x(area_x(scene.edges), low, high),
+        "bars": frame.x(bars_x(scene.edges), low, high),
+        "crosses": frame.x(crosses_x(scene.edges), low, high),
+    }
+    dotted = [curve.colour for curve in scene.curves if curve.kind == "points"]
+    dotted += [ratio.colour for ratio in scene.ratios if ratio.points]
+    centres = frame.x((scene.edges[:-1] + scene.edges[1:]) / 2, low, high)
+    names = [curve.name for curve in scene.curves]
+    parts = [
+        _y_axis(panels.ticks, 0.0, 1.0, frame, scene.value_label, scene.ratio_label),
+        *(_line(line, places[line.shape], frame.y(line.y, 0.0, 1.0)) for line in lines),
+        *(_dots(row, colour, centres, frame) for row, colour in zip(dots, dotted, strict=True)),
+        _x_axis(drawing.axis, low, high, frame),
+        _note("; ".join(filter(None, [_flow(drawing), *scene.notes])), frame),
+    ]
+    if len(drawing.series) > 1:
+        colour = colours_of([series.name for series in drawing.series], options)
+        parts.append(_legend({name: colour[name] for name in names}, frame))
     return "".join(parts)
 
 
-def _series(
-    drawing: Curves,
-    series: Series,
-    colour: str,
-    frame: Frame,
-    limits: tuple[float, float],
-    *,
-    log: bool,
-    filled: bool,
-) -> str:
-    edges = drawing.axis.edges
-    x_limits = drawing.axis.limits
+def _line(line: Line, x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
+    colour = _ink(line.colour)
+    path = _steps(x, y)
+    fill = f'fill="{colour}" fill-opacity="{line.fill}"' if line.fill else 'fill="none"'
+    stroke = f'stroke="{colour}" stroke-opacity="{line.stroke}" stroke-width="1.5"' if line.stroke else ""
+    return f'<path class="{line.shape}" d="{path}" {fill} {stroke}/>' if path else ""
 
-    def points(
-        x: NDArray[np.float64], y: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        drawn = np.log10(np.maximum(y, 10.0 ** limits[0])) if log else y
-        return frame.x(x, *x_limits), frame.y(drawn, *limits)
 
-    if drawing.profile:
-        x, y = series.crosses(edges)
-        return (
-            f'<path d="{_path(*points(x[:-1], y[:-1]))}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
-        )
-    x, y = points(np.repeat(edges, 2)[1:-1], np.repeat(series.values, 2))
-    outline, bottom = _path(x, y), frame.top + frame.down
-    shade = ""
-    if filled and np.isfinite(y).all():
-        area = f"{outline}V{bottom}H{_number(x[0])}Z"
-        shade = f'<path d="{area}" fill="{colour}" fill-opacity="0.14"/>'
-    bars_x, bars_y = series.bars(edges)
-    bars = _path(*points(bars_x[:-1], bars_y[:-1]))
-    return (
-        f'{shade}<path d="{outline}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
-        f'<path d="{bars}" fill="none" stroke="{colour}" stroke-opacity="0.85"/>'
+def _dots(row: NDArray[np.float64], colour: str, centres: NDArray[np.float64], frame: Frame) -> str:
+    squares = "".join(
+        f"M{_number(x - DOT)} {_number(y - DOT)}h{2 * DOT:g}v{2 * DOT:g}h-{2 * DOT:g}z"
+        for x, y in zip(centres.tolist(), frame.y(row, 0.0, 1.0).tolist(), strict=True)
+        if np.isfinite(y)
     )
+    return f'<path class="dots" d="{squares}" fill="{_ink(colour)}"/>'
 
 
-def _path(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
-    """A line through the points, cut where y is not finite."""
-    pen, steps = "M", []
-    for across, down in zip(x.tolist(), y.tolist(), strict=True):
+def _ink(colour: str) -> str:
+    """A colour as the picture has it: that of the notebook's text is its own ink."""
+    return "var(--ink)" if colour.startswith("var(") else colour
+
+
+def _steps(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
+    """Through the points, first along x, then along y; cut where y is not finite."""
+    before: tuple[str, str] | None = None
+    steps = []
+    for across, down in zip(x.tolist(), y.tolist(), strict=False):
         if not np.isfinite(down):
-            pen = "M"
+            before = None
             continue
-        steps.append(f"{pen}{_number(across)} {_number(down)}")
-        pen = "L"
+        now = _number(across), _number(down)
+        if before is None:
+            steps.append(f"M{now[0]} {now[1]}")
+        else:
+            steps += [f"H{now[0]}" * (now[0] != before[0]), f"V{now[1]}" * (now[1] != before[1])]
+        before = now
     return "".join(steps)
 
 
@@ -207,8 +214,16 @@ def _x_axis(axis: AxisDrawing, low: float, high: float, frame: Frame) -> str:
 
 
 def _y_axis(
-    ticks: Iterable[Tick], low: float, high: float, frame: Frame, label: str, *, grid: bool = True
+    ticks: Iterable[Tick],
+    low: float,
+    high: float,
+    frame: Frame,
+    label: str,
+    below: str = "",
+    *,
+    grid: bool = True,
 ) -> str:
+    """The vertical axis; `below` is the label of its lower end."""
     marks = []
     for tick in ticks:
         at = _number(float(frame.y(tick.position, low, high)))
@@ -218,6 +233,9 @@ def _y_axis(
             f'x="{frame.left - 6}" y="{at}" dy="4">{escape(tick.text)}</text>'
         )
     words = f'<text class="ink" text-anchor="end" transform="translate(13 {frame.top}) rotate(-90)">{svg_spans(label)}</text>'
+    if below:
+        at = f"translate(13 {frame.top + frame.down}) rotate(-90)"
+        words += f'<text class="ink" transform="{at}">{svg_spans(below)}</text>'
     return f'{"".join(marks)}<path class="axis" d="M{frame.left} {frame.top}v{frame.down}"/>{words}'
 
 
@@ -227,28 +245,29 @@ def _note(text: str, frame: Frame) -> str:
 
 def _flow(drawing: Curves) -> str:
     if drawing.profile:
-        return drawing.note
+        return ""
     sums = [sum(getattr(one, part) for one in drawing.series) for part in ("inside", "under", "over")]
     inside, under, over = map(scaled_text, sums)
-    return "; ".join(filter(None, [f"inside {inside} · under {under} · over {over}", drawing.note]))
+    return f"inside {inside} · under {under} · over {over}"
 
 
-def _legend(names: Sequence[str], frame: Frame) -> str:
+def _legend(entries: Mapping[str, str], frame: Frame) -> str:
     """Names with their colours, right-aligned in the plot's upper corner."""
     right = frame.width - frame.right - 4
     return "".join(
-        f'<rect x="{right - 10}" y="{frame.top + 4 + 15 * i}" width="10" height="10" fill="{colour}"/>'
+        f'<rect x="{right - 10}" y="{frame.top + 4 + 15 * i}" width="10" height="10" fill="{_ink(colour)}"/>'
         f'<text class="ink" font-size="11" text-anchor="end" x="{right - 15}" y="{frame.top + 13 + 15 * i}">{escape(name)}</text>'
-        for i, (name, colour) in enumerate(zip(names, colours(len(names)), strict=True))
+        for i, (name, colour) in enumerate(entries.items())
     )
 
 
 def _cells(drawing: Cells, name: str, frame: Frame, *, log: bool) -> str:
     inner = Frame(frame.width - 52, frame.height, frame.left, frame.right, frame.top, frame.bottom)
     span = drawing.span(name)
-    low, high = value_limits(
-        Span(min(span.low, 0.0), span.high / HEADROOM, span.positive), log=log, below=False
-    )
+    low, high = min(span.low, 0.0), span.high
+    if log:
+        low = log_floor(span)
+        high = max(float(np.log10(max(span.high, 1e-300))), low + 1)
     values = drawing.values[name]
     drawn = np.log10(np.maximum(values, 10.0**low)) if log else values
     (x_low, x_high), (y_low, y_high) = drawing.x_axis.limits, drawing.y_axis.limits

@@ -13,6 +13,7 @@ from IPython.display import publish_display_data
 from .card import PlotCard
 from .deck import Deck
 from .drawing import Cells, Curves, draw_histogram
+from .export import Export
 from .heatmap import LiveHeatmap
 from .live import Part
 from .plots import LiveHistogram
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from mpidist.run import Run
     from mpidist.snapshot import Snapshot
+
+    from .options import Options
 
 __all__ = ["RunView", "part_for"]
 
@@ -47,6 +50,7 @@ class RunView(Part):
         self.failures = Failures()
         self.ranks = RankTable()
         self.cards: dict[str, Part] = {}
+        self.menus: dict[str, Export] = {}
         self._values: Values | None = None
         self._order: tuple[str, ...] = ()
         self._still = Still(publish_display_data)
@@ -94,14 +98,12 @@ class RunView(Part):
         self.deck.draw(snapshot)
         if self._values is not None:
             self._values._draw(snapshot)
-        self._still.offer(snapshot, self._logs)
+        self._still.offer(snapshot, self._looks)
 
     @property
-    def _logs(self) -> set[str]:
-        """The plots whose values are shown on a logarithmic scale."""
-        return {
-            name for name, card in self.cards.items() if isinstance(card, PlotCard) and card.log_scale.value
-        }
+    def _looks(self) -> dict[str, Options]:
+        """How the plots are drawn now."""
+        return {name: card.options for name, card in self.cards.items() if isinstance(card, PlotCard)}
 
     def _ipython_display_(self) -> None:
         """Show the live view in a notebook, and the copy of it that a saved notebook shows without its kernel."""
@@ -111,7 +113,7 @@ class RunView(Part):
         publish: Callable[..., None] = publish_display_data
         publish({**self._repr_mimebundle_(), "text/plain": repr(self.run)})
         with self._lock:
-            self._still.display(self.run.snapshot, self._logs)
+            self._still.display(self.run.snapshot, self._looks)
 
     def _add_cards(self, snapshot: Snapshot) -> None:
         """Cards for results that are seen for the first time, plots first, then in the order in which they were named."""
@@ -123,14 +125,17 @@ class RunView(Part):
         elif not new:
             return
         for name in new:
-            self.cards[name] = part_for(name, results[name])
-            self.cards[name].attach(self.run)
+            card = self.cards[name] = part_for(name, results[name])
+            card.attach(self.run)
+            self.menus[name] = Export(name, results[name], card, self.run)
         place = {name: i for i, name in enumerate(self._order)}
         plots_first = sorted(
             self.cards,
             key=lambda name: (not isinstance(self.cards[name], PlotCard), place.get(name, len(place))),
         )
-        self.deck.arrange(self.cards, plots_first, [self._values] if self._values is not None else [])
+        self.deck.arrange(
+            self.cards, plots_first, self.menus, [self._values] if self._values is not None else []
+        )
 
 
 def part_for(name: str, value: object) -> Part:
