@@ -24,7 +24,7 @@ run = Run(make_plan(dict(pt=md.hist(muons.pt, md.axis.Regular(20, 0, 100)))), Th
 run
 """,
     "run.wait()\nprint(run.state)",
-    "run._view._follower and run._view._follower.thread.join(20)\nprint(run._view.live, run._view.progress.bar.value)",
+    "run._view._follower.join(20)\nprint(run._view.live, run._view.progress.bar.value)",
 ]
 
 

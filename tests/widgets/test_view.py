@@ -31,6 +31,7 @@ from mpidist_widgets import (
     Values,
 )
 from mpidist_widgets.live import Follower
+from mpidist_widgets.wording import number_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -132,7 +133,7 @@ def test_a_finished_run_is_drawn_at_once_and_not_followed(run: Run) -> None:
         "flow": Cutflow,
         "first": Listing,
     }
-    assert view._follower is None
+    assert not view.live
     assert view.progress.bar.value == 1.0
     assert "100.0 k of 100.0 k events, 100 %" in plain(view.progress) or "100 k of 100 k" in plain(
         view.progress
@@ -188,16 +189,17 @@ def test_the_view_follows_a_run_and_lets_go_of_it(slow: Run, gate: Gate) -> None
     view = RunView(slow)
     follower = view._follower
     assert follower is not None
+    assert follower.pacer is not None
     follower.pacer._patience = 0.01
     eventually(lambda: follower.pictures > 0)
     assert 0 <= view.progress.bar.value < 1
     assert not view.controls.buttons["stop"].disabled
     gate.opened.set()
     slow.wait()
-    follower.thread.join(20)
-    assert not follower.thread.is_alive()
+    eventually(lambda: not view.live)
     assert view.progress.bar.value == 1.0
     assert_allclose(drawn(view.cards["pt"], 0), slow.result().pt.values(), rtol=1e-5)
+    view.close()
     assert not slow.stream._observers
 
 
@@ -205,11 +207,12 @@ def test_a_browser_that_does_not_paint_holds_pictures_back_but_not_the_last(slow
     part = Progress().follow(slow)
     follower = part._follower
     assert follower is not None
+    assert follower.pacer is not None
     follower.pacer._on_message(None, {"painted": 0}, [])  # a page is there, and paints nothing from now on
     eventually(lambda: follower.pictures > 0)
     gate.opened.set()
     slow.wait()
-    follower.thread.join(20)
+    eventually(lambda: not follower.live)
     assert follower.pictures <= 3
     assert part.bar.value == 1.0
 
@@ -322,20 +325,23 @@ def test_the_run_displays_itself_with_this_view(run: Run) -> None:
     assert isinstance(run._view, RunView)
 
 
-def test_a_retried_run_is_followed_again_when_displayed(events: Any) -> None:
-    broken = start({"n": md.count(events.Muon.pt)}).wait()
-    view = RunView(broken)
-    assert view._follower is None
-    broken.retry()
-    view._repr_mimebundle_()
-    broken.wait()
-    eventually(lambda: view.progress.bar.value == 1.0)
+def test_a_run_that_goes_on_after_its_end_is_followed_again(events: Any) -> None:
+    cut = md.param("cut", 20.0)
+    finished = start({"n": md.sum(events.Muon.pt[events.Muon.pt > cut])}).wait()
+    view = RunView(finished)
+    first = plain(view._values)
+    assert not view.live
+    for value in (30.0, 40.0):
+        finished.set(cut=value).wait()
+        eventually(lambda: number_text(finished.result().n) in plain(view._values))
+        eventually(lambda: not view.live)
+    assert plain(view._values) != first
+    assert len(finished.stream._observers) == 1
 
 
 def test_a_follower_that_is_stopped_ends(slow: Run, gate: Gate) -> None:
     follower = Follower(slow, lambda snapshot: None, lambda state: None)
     follower.stop()
-    follower.thread.join(5)
-    assert not follower.thread.is_alive()
+    eventually(lambda: not follower.live)
     gate.opened.set()
     slow.wait()

@@ -13,6 +13,7 @@
 `Listing`          events taken, and anything else, as text
 `Progress`         a bar in events, rates, time left
 `Controls`         Pause, Resume, Stop
+`Parameters`       a slider, menu, box or field for each `md.param`
 `RankTable`        what each rank does
 `Failures`         what is missing from the results, and why
 `Verdict`          what limits the run, in a line
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 from .heatmap import LiveHeatmap
 from .live import Part
+from .parameters import Parameters
 from .plots import LiveHistogram
 from .sessions import SessionView
 from .status import Controls, Failures, Progress, RankTable
@@ -38,6 +40,7 @@ __all__ = [
     "Listing",
     "LiveHeatmap",
     "LiveHistogram",
+    "Parameters",
     "Part",
     "Progress",
     "RankTable",

@@ -94,9 +94,13 @@ class Pacer(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
             self._wake.set()
 
     def release(self) -> None:
-        """End the present wait and all later ones: something must be shown whether or not anybody looks."""
+        """End the present wait and all until `hold`: something must be shown whether or not anybody looks."""
         self._released = True
         self._wake.set()
+
+    def hold(self) -> None:
+        """Wait for the browser again."""
+        self._released = False
 
     def wait(self, unless: Callable[[], bool] | None = None) -> None:
         """Wait until what was sent before is painted, or `unless()` is true, which is asked every `look` seconds.

@@ -1,4 +1,4 @@
-"""`RunView`: everything about a run in one widget, live. It only observes, and calls stop, pause and resume."""
+"""`RunView`: everything about a run in one widget, live. It only observes, and calls stop, pause, resume and set."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .drawing import Cells, Curves, draw_histogram
 from .export import Export
 from .heatmap import LiveHeatmap
 from .live import Part
+from .parameters import Parameters
 from .plots import LiveHistogram
 from .status import Controls, Failures, Progress, RankTable
 from .still import Still
@@ -47,6 +48,7 @@ class RunView(Part):
         self.progress = Progress()
         self.controls = Controls()
         self.verdict = Verdict()
+        self.parameters = Parameters()
         self.failures = Failures()
         self.ranks = RankTable()
         self.cards: dict[str, Part] = {}
@@ -66,6 +68,7 @@ class RunView(Part):
             top,
             self.verdict,
             self._ending,
+            self.parameters,
             self.failures,
             self.deck,
             self.ranks,
@@ -77,6 +80,7 @@ class RunView(Part):
         """Take the order of the results and give the buttons their run."""
         self._order = tuple(run.plan.results)
         self.controls.attach(run)
+        self.parameters.attach(run)
 
     def idle(self, state: str) -> None:
         """A state without snapshots: before the first, or after a run that could not go on."""
@@ -91,7 +95,7 @@ class RunView(Part):
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw `snapshot` in all parts; a part that cannot draw says so in its own place."""
-        for part in (self.progress, self.controls, self.verdict, self.failures, self.ranks):
+        for part in (self.progress, self.controls, self.verdict, self.parameters, self.failures, self.ranks):
             part._draw(snapshot)
         self._show_ending()
         self._add_cards(snapshot)
