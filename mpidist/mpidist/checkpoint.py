@@ -73,7 +73,7 @@ class Saved:
 
     def to_html(self, path: str | PathLike[str], *, log: Collection[str] = ()) -> None:
         """Write one HTML page of the results and the run card (see `Run.to_html`)."""
-        write_whole(path, page_of(self.results, self.card, log=log).encode())
+        write_whole(path, page_of(self.results, self.card, report=str(self.report), log=log).encode())
 
     def __repr__(self) -> str:
         return f"{self.results!r}\n{self.receipt}"

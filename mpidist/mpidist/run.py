@@ -467,7 +467,7 @@ class Run(Shown):
         """
         snapshot = self._to_keep()
         card = run_card(snapshot, started=self.started)
-        write_whole(path, page_of(snapshot.results, card, log=log).encode())
+        write_whole(path, page_of(snapshot.results, card, report=str(report_of(snapshot)), log=log).encode())
 
     def _to_keep(self) -> Snapshot:
         """The snapshot when the run has ended or is paused."""

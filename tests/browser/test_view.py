@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from .test_live import PROGRESS, THREADS, names, plan
@@ -101,3 +102,49 @@ def test_many_results_are_pages_and_each_card_has_a_menu(lab: Lab) -> None:
     page.run(4)
     assert "hist.hist.Hist" in page.output_text(4)
     assert not page.console()
+
+
+SLIDER = """
+from mpidist.plan import make_plan
+from mpidist.run import Run
+from mpidist.threadworld import ThreadWorld
+
+cut = md.param("pt_cut", 20, min=0, max=60, unit="GeV")
+hard = events.Muon.pt[md.apply(slowly, events.Muon.pt) > cut]
+run = Run(make_plan({"pt": md.hist(hard, md.axis.Regular(30, 0, 60)), "n": md.count(hard)}), ThreadWorld(2))
+run
+"""
+BLOCK = "import threading; threading.Event().wait(120)"
+HANDLE = ".mpidist-parameter-pt_cut .noUi-handle"
+
+
+def test_a_slider_moves_the_plot_while_a_cell_blocks(lab: Lab) -> None:
+    page = lab.open(
+        next(names), [plan(4, 0.02), SLIDER, BLOCK, "print(run.parameters['pt_cut'], run.result().n)"]
+    )
+    page.run(0)
+    page.run(1)
+    page.wait_for(lambda: "100 %" in page.text(PROGRESS), "the first result")
+    page.run(2, wait=False)
+    page.wait_for(lambda: page.busy(2), "a blocking cell")
+    before = page.text(".mpidist-values")
+    (handle,) = page.elements(HANDLE)
+    page.script("arguments[0].scrollIntoView({block: 'center'});", handle)
+    ActionChains(page.driver).click_and_hold(handle).move_by_offset(60, 0).move_by_offset(
+        40, 0
+    ).release().perform()
+    page.wait_for(lambda: page.text(".mpidist-values") != before, "other numbers")
+    page.wait_for(lambda: "100 %" in page.text(PROGRESS), "the whole result")
+    moved = float(page.attribute(HANDLE, "aria-valuenow"))
+    assert moved > 20
+    # By keyboard, too.
+    handle.send_keys(Keys.ARROW_RIGHT)
+    page.wait_for(lambda: float(page.attribute(HANDLE, "aria-valuenow")) == moved + 1, "the next value")
+    page.wait_for(lambda: not page.text(".mpidist-computing").strip(), "the results of the last value")
+    assert page.busy(2)
+    page.screenshot(lab.notebooks / "slider.png")
+    shown = page.text(".mpidist-values").split("n ")[-1].strip().replace(",", "")
+    page.interrupt()
+    page.wait_for(lambda: not page.busy(2), "the end of the blocking cell")
+    page.run(3)
+    assert page.output_text(3).split() == [str(int(moved + 1)), shown]

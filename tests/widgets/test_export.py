@@ -163,6 +163,8 @@ def test_the_code_has_the_scale_of_the_card(run: Run, name: str) -> None:
         assert isinstance(found["mesh"].norm, mpl.colors.LogNorm)
     else:
         assert found["ax"].get_yscale() == "log"
+        assert drawn_by_code(run, name, normalise=True)["values"].sum() == pytest.approx(1.0)
+        assert drawn_by_code(run, name, stack=True, normalise=True)["values"][""].sum() == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("stack", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def test_a_page_has_everything_and_asks_for_nothing(tmp_path: Path) -> None:
     assert "&quot;digest&quot;" in html
     assert not re.search(r"https?:|<script|<link|@import|url\(", html.replace("http-equiv", ""))
     assert "default-src 'none'" in html
+    assert escape(str(run.report()), quote=True) in html
 
 
 def test_failures_are_on_the_page(tmp_path: Path) -> None:

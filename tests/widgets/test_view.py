@@ -163,6 +163,17 @@ def test_what_is_drawn_is_the_result(run: Run) -> None:
     assert f"{int(result.flow.values()[0]):,}" in plain(view.cards["flow"])
 
 
+def test_the_only_plot_of_a_run_is_large(events: Any, run: Run) -> None:
+    pt = md.hist(events.Muon.pt, md.axis.Regular(20, 0, 100))
+    alone = RunView(start({"pt": pt, "n": md.count(events.Muon.pt)}).wait()).cards["pt"]
+    assert isinstance(alone, LiveHistogram)
+    assert alone.width == 720
+    assert alone.figure.layout.height == "430px"
+    among = RunView(run).cards["pt"]
+    assert isinstance(among, LiveHistogram)
+    assert among.width == 396
+
+
 def test_the_log_switch_draws_powers_of_ten(run: Run) -> None:
     card = LiveHistogram("pt").follow(run)
     values = run.result().pt.values()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from .options import Options
 
-__all__ = ["GRID", "LABEL", "MARGIN", "TICK_STYLE", "PlotCard", "row", "set_ticks"]
+__all__ = ["GRID", "LABEL", "MARGIN", "TICK_STYLE", "WIDTH", "PlotCard", "row", "set_ticks"]
 
 WIDTH, HEIGHT = 396, 250
 LABEL = 18  # width of the vertical label, pixels

@@ -101,6 +101,8 @@ def _curves(drawing: Curves, scene: Scene, options: Options) -> list[str]:
     several = len(places) > 1
     shown = [curve for curve in scene.curves if not curve.name or curve.name in places]
     take = "h[{0: places[name]}]" if several else "h"
+    if not several and not options.stack:
+        return _one_curve(drawing, scene, options)
     lines = [
         "x = h.axes[-1]",
         f"places = {{{', '.join(f'{c.name!r}: {places[c.name]}' for c in shown)}}}",
@@ -139,6 +141,18 @@ def _curves(drawing: Curves, scene: Scene, options: Options) -> list[str]:
         *_legend(list(places)),
         *_ratio_lines(scene, stacked, options),
         f"{lowest}.set_xlabel({drawing.axis.label!r})",
+    ]
+
+
+def _one_curve(drawing: Curves, scene: Scene, options: Options) -> list[str]:
+    scaled = " / values.sum()" if options.normalise else ""
+    return [
+        "x, values, errors = h.axes[-1], h.values(), np.sqrt(h.variances())",
+        *([f"values, errors = values{scaled}, errors{scaled}"] if scaled else []),
+        f"mplhep.histplot(values, x.edges, yerr=errors, color={colours(1)[0]!r}, ax=ax)",
+        f"ax.set_xlabel({drawing.axis.label!r})",
+        f"ax.set_ylabel({scene.value_label!r})",
+        *(['ax.set_yscale("log")'] if options.log else []),
     ]
 
 

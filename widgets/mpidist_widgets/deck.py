@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from .card import PlotCard
+from .card import WIDTH, PlotCard
 from .live import put
 from .pacer import live_while_blocked
 
@@ -123,7 +123,7 @@ class Deck(ipywidgets.VBox):  # type: ignore[misc]  # no type information
             return
         title = self._pages[self.page].title if self._pages else ""
         self._pages = new
-        self._grids = [_grid() for _ in new]
+        self._grids = [_grid(_width(cards[page.names[0]]) if page.names else WIDTH) for page in new]
         if len(new) == 1:
             self.tabs, self.children = None, tuple(self._grids)
         else:
@@ -160,12 +160,18 @@ def _frame(card: Part, menu: Any) -> Any:
         return card
     if isinstance(card, PlotCard):
         menu.layout.margin = "-18px 0 0 0"
-    return ipywidgets.VBox([card, menu], layout=ipywidgets.Layout(width="396px", overflow="visible"))
+    return ipywidgets.VBox(
+        [card, menu], layout=ipywidgets.Layout(width=f"{_width(card)}px", overflow="visible")
+    )
 
 
-def _grid() -> Any:
+def _width(card: Part) -> int:
+    return card.width if isinstance(card, PlotCard) else WIDTH
+
+
+def _grid(width: int) -> Any:
     return ipywidgets.GridBox(
         layout=ipywidgets.Layout(
-            grid_template_columns="repeat(auto-fill, 396px)", grid_gap="14px 16px", width="100%"
+            grid_template_columns=f"repeat(auto-fill, {width}px)", grid_gap="14px 16px", width="100%"
         )
     )

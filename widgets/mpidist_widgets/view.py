@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hist
 import ipywidgets
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from .options import Options
 
 __all__ = ["RunView", "part_for"]
+
+LARGE: dict[str, Any] = {"width": 720, "height": 430}
+"""Of the only plot of a run, pixels."""
 
 
 class RunView(Part):
@@ -128,8 +131,9 @@ class RunView(Part):
             self._values = Values(numbers)
         elif not new:
             return
+        alone = len(set(self._order) - set(numbers)) == 1
         for name in new:
-            card = self.cards[name] = part_for(name, results[name])
+            card = self.cards[name] = part_for(name, results[name], **(LARGE if alone else {}))
             card.attach(self.run)
             self.menus[name] = Export(name, results[name], card, self.run)
         place = {name: i for i, name in enumerate(self._order)}
@@ -142,13 +146,13 @@ class RunView(Part):
         )
 
 
-def part_for(name: str, value: object) -> Part:
-    """The part that shows a result of this kind."""
+def part_for(name: str, value: object, **size: Any) -> Part:
+    """The part that shows a result of this kind; `size` is the `width` and `height` of a plot in pixels."""
     if isinstance(value, hist.BaseHist):
         drawing = draw_histogram(value)
         if isinstance(drawing, Curves):
-            return LiveHistogram(name)
-        return LiveHeatmap(name) if isinstance(drawing, Cells) else Cutflow(name)
+            return LiveHistogram(name, **size)
+        return LiveHeatmap(name, **size) if isinstance(drawing, Cells) else Cutflow(name)
     if is_number(value) and not isinstance(value, Mapping):
         return Values((name,))
     return Listing(name)
