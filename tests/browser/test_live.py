@@ -251,3 +251,19 @@ def test_stop_button_ends_a_run_on_ranks_while_wait_blocks(lab: Lab) -> None:
     assert page.output_text(3).strip() == "stopped"
     page.wait_for(lambda: page.text(STATE) == "stopped", "the final state")
     page.run(4)
+
+
+def test_a_kernel_that_is_restarted_in_mid_run_starts_afresh(lab: Lab) -> None:
+    page = threads(lab, "print(run.state)", files=60)
+    page.script("return panel.sessionContext.restartKernel()")
+    page.wait_for(page.ready, "the new kernel")
+    frozen = percent(page)
+    page.run(0)
+    page.run(1)
+    page.wait_for(lambda: percent(page) not in (frozen, -1.0), "the new run")
+    before = percent(page)
+    page.wait_for(lambda: percent(page) > before, "progress of the new run")
+    page.click("button.mpidist-stop")
+    page.wait_for(lambda: page.text(STATE) == "stopped", "the stop")
+    page.run(2)
+    assert page.output_text(2).strip() == "stopped"

@@ -254,6 +254,27 @@ def test_pause_and_resume(slow: Run, gate: Gate) -> None:
     eventually(lambda: slow.state == "done")
 
 
+def test_a_sample_can_be_put_first(
+    run: Run, tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Controls().follow(run).first.layout.display == "none"  # it has one sample only
+    both = md.open({"data": f"{DIMUON}:Events", "ttbar": md.open(f"{DIMUON}:Events", weight=0.5)})
+    going = start({"n": md.count(md.apply(held, both.Muon.pt, type="var * float64"))})
+    controls = Controls().follow(going)
+    asked: list[str | None] = []
+    monkeypatch.setattr(going, "prioritise", asked.append)
+    assert controls.first.layout.display == ""
+    controls.first.value = "ttbar"
+    controls.first.value = None
+    assert asked == ["ttbar", None]
+    monkeypatch.undo()
+    controls.first.value = "data"
+    assert not controls._problem.value
+    gate.opened.set()
+    going.wait()
+    eventually(lambda: controls.first.disabled)
+
+
 def test_a_view_that_cannot_draw_says_so_and_goes_on(run: Run) -> None:
     card = LiveHeatmap("pt").follow(run)
     assert "pt has not two axes" in plain(card)

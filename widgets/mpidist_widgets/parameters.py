@@ -147,6 +147,13 @@ def control_for(param: Param, value: object) -> Any:
         return field(value=value, continuous_update=False, **({"step": step} if step else {}), **more)
     if whole:
         return ipywidgets.IntSlider(value=value, min=low, max=high, step=step or 1, **more)
+    step = step or (high - low) / STEPS
     return ipywidgets.FloatSlider(
-        value=value, min=low, max=high, step=step or (high - low) / STEPS, readout_format=".5g", **more
+        value=value, min=low, max=high, step=step, readout_format=_readout(step), **more
     )
+
+
+def _readout(step: float) -> str:
+    """The format of a number that moves by `step`: as many digits as that has, up to six."""
+    digits = f"{step:.6f}".rstrip("0").partition(".")[2]
+    return f".{len(digits)}f" if step >= 1e-6 else ".3e"
