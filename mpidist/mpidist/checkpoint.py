@@ -25,6 +25,7 @@ import hist
 import numpy as np
 import uhi.io.hdf5
 
+from .display import page_of
 from .errors import DatasetError, ResultError
 from .report import Report
 from .snapshot import RankStatus
@@ -32,6 +33,7 @@ from .values import Results
 from .writing import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from os import PathLike
 
     from .snapshot import Snapshot
@@ -68,6 +70,10 @@ class Saved:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             msg = f"the run card has no timings that this version can read: {type(error).__name__}: {error}"
             raise DatasetError(msg) from error
+
+    def to_html(self, path: str | PathLike[str], *, log: Collection[str] = ()) -> None:
+        """Write one HTML page of the results and the run card (see `Run.to_html`)."""
+        write_whole(path, page_of(self.results, self.card, report=str(self.report), log=log).encode())
 
     def __repr__(self) -> str:
         return f"{self.results!r}\n{self.receipt}"

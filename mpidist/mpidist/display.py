@@ -1,11 +1,16 @@
-"""How things are shown in a notebook: by whatever view is installed for them (mpidist_widgets has some), as text everywhere else."""
+"""How things are shown in a notebook, or as a page: by whatever view is installed for them (mpidist_widgets has some), as text everywhere else."""
 
 from __future__ import annotations
 
 import importlib.metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Shown"]
+from .errors import ResultError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+__all__ = ["Shown", "page_of"]
 
 
 class Shown:
@@ -15,16 +20,45 @@ class Shown:
     """The name of the entry point."""
     _view: Any = None
 
+    def _ipython_display_(self) -> None:
+        """Let the view show itself in its own way, if it has one; else notebooks ask for `_repr_mimebundle_`."""
+        show = getattr(self._found_view(), "_ipython_display_", None)
+        if show is None:
+            raise NotImplementedError
+        show()
+
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         text = {"text/plain": repr(self)}
+        view = self._found_view()
+        if view is None:
+            return text
+        bundle = view._repr_mimebundle_(include=include, exclude=exclude)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        return {**data, **text}
+
+    def _found_view(self) -> Any:
+        """The view, made when it is first asked for; None if there is none, or its libraries are missing."""
         if self._view is None:
             for entry in importlib.metadata.entry_points(group="mpidist.views", name=self._shown_as):
                 try:
                     self._view = entry.load()(self)
                 except ImportError:
-                    return text
-        if self._view is None:
-            return text
-        bundle = self._view._repr_mimebundle_(include=include, exclude=exclude)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        return {**data, **text}
+                    return None
+        return self._view
+
+
+def page_of(
+    results: Mapping[str, Any], card: Mapping[str, Any], *, report: str = "", log: Collection[str] = ()
+) -> str:
+    """One HTML page of results and their run card, made by what is installed for it (entry points of "mpidist.pages").
+
+    Raises ResultError if nothing is.
+    """
+    for entry in importlib.metadata.entry_points(group="mpidist.pages", name="run"):
+        try:
+            make = entry.load()
+        except ImportError:
+            continue
+        return str(make(results, card, report=report, log=log))
+    msg = 'the pages of runs are made by mpidist_widgets. Hint: pip install "mpidist[widgets]"'
+    raise ResultError(msg)

@@ -78,13 +78,17 @@ class Plan:
     def _weights(self) -> list[lazy.Lazy]:
         return [each.weight for each in self.dataset.samples if isinstance(each.weight, lazy.Lazy)]
 
+    @property
+    def params(self) -> dict[str, lazy.Param]:
+        """The parameters in its expressions, by name, with what a control for each may offer."""
+        return lazy.parameters_of([*self.outputs, *self._weights])
+
     def with_parameters(self, values: Mapping[str, object]) -> Plan:
         """The same plan with other values of some parameters.
 
         Raises TypeError for an unknown parameter, LazyUsage for a value that it cannot take.
         """
-        known = lazy.parameters_of([*self.outputs, *self._weights])
-        return replace(self, parameters={**self.parameters, **_checked(values, known)})
+        return replace(self, parameters={**self.parameters, **_checked(values, self.params)})
 
     def key(self, name: str) -> str:
         """Identifies the value of a result: equal keys mean equal values, as long as the files are the same.

@@ -14,27 +14,30 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from .checkpoint import save
+from .checkpoint import run_card, save
 from .crew import Crew
-from .display import Shown
+from .display import Shown, page_of
 from .errors import DatasetError, ResultError, RunFailed, WorldError, near_names
 from .kept import Kept
 from .memo import Memo, Stamps
 from .parts import Parts
 from .report import report_of
+from .selection import select
 from .snapshot import Progress, Snapshot
 from .spmd.loop import Pace
 from .stream import Stream
 from .work import ENDED, Work
 from .world.registry import state_folder
+from .writing import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
     from os import PathLike
     from pathlib import Path
 
     from .crew import HasWorlds, WorldPort
     from .errors import Failure
+    from .lazy import Lazy
     from .ledger import Receipt
     from .plan import Plan
     from .precision import StopWhen
@@ -184,6 +187,19 @@ class Run(Shown):
     def subscribe(self, callback: Callable[[Snapshot], None]) -> Callable[[], None]:
         """Call `callback` with each newest snapshot, from the stream's thread; returns a function that ends it."""
         return self.stream.subscribe(callback)
+
+    def select(self, name: str, low: float | None = None, high: float | None = None) -> Lazy:
+        """A lazy mask of what lies in a range of a histogram or profile, for further results: ``low <= x < high``.
+
+        `x` is the first array of the result `name`, so the mask has a value for each event, or for each entry of its lists.
+        None leaves an end open. With the edges of bins it selects exactly their content.
+
+        Raises
+        ------
+        ResultError
+            If there is no such result, it has no axis of numbers, or the range is empty.
+        """
+        return select(self.plan, name, low, high)
 
     # --------------------------------------------------------------------- waiting
 
@@ -441,12 +457,27 @@ class Run(Shown):
         Written to a temporary name and renamed, so a full disk leaves an earlier file whole. Partial results are
         saved as such: the receipt in the file says what is missing.
         """
+        save(self._to_keep(), path, started=self.started)
+
+    def to_html(self, path: str | PathLike[str], *, log: Collection[str] = ()) -> None:
+        """Write one HTML page that needs nothing else: plots, tables, numbers, receipt, failures, ranks, run card.
+
+        Plots named in `log` have a logarithmic scale. Waits, and is written whole or not at all, as `save` is. Raises
+        ResultError if mpidist_widgets, which makes the page, or its libraries are not installed.
+        """
+        snapshot = self._to_keep()
+        card = run_card(snapshot, started=self.started)
+        write_whole(path, page_of(snapshot.results, card, report=str(report_of(snapshot)), log=log).encode())
+
+    def _to_keep(self) -> Snapshot:
+        """The snapshot when the run has ended or is paused."""
         self.wait()
-        if self.snapshot is None:
+        snapshot = self.snapshot
+        if snapshot is None:
             self._raise_error()
             msg = "there is nothing to save yet"
             raise RunFailed(msg)
-        save(self.snapshot, path, started=self.started)
+        return snapshot
 
     def __repr__(self) -> str:
         progress = self.progress

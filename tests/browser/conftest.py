@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """One JupyterLab and one browser for the tests of a module; each test opens a notebook of its own."""
+    """One JupyterLab and one browser for all tests; each test opens a notebook of its own."""
     require_browser()
     folder = tmp_path_factory.mktemp("lab")
     with Lab(folder, environment={"MPIDIST_STATE": str(folder / "state")}) as started:

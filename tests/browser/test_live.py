@@ -72,7 +72,11 @@ def threads(lab: Lab, *more: str, files: int = 40, seconds: float = 0.5) -> Page
 
 def percent(page: Page) -> float:
     """What the progress line says, in percent (-1 before it says anything)."""
-    words = page.text(PROGRESS)
+    return percent_of(page.text(PROGRESS))
+
+
+def percent_of(words: str) -> float:
+    words = words.replace("\N{NO-BREAK SPACE}", " ")
     return float(words.split("events, ")[1].split(" %")[0].lstrip("< ")) if "events, " in words else -1.0
 
 
@@ -131,32 +135,37 @@ def test_clicking_stop_twice_is_harmless(lab: Lab) -> None:
     assert page.output_text(2).strip() == "stopped None"
 
 
+# A hidden tab of the browser runs no animation frames; that is all that the view depends on.
+HIDE_BROWSER_TAB = (
+    "window.keptFrames = []; window.realFrame = window.requestAnimationFrame;"
+    "window.requestAnimationFrame = (callback) => { window.keptFrames.push(callback); return 1; };"
+)
+SHOW_BROWSER_TAB = (
+    "window.requestAnimationFrame = window.realFrame;"
+    "window.keptFrames.forEach((callback) => window.realFrame(callback));"
+)
+
+
 def test_a_hidden_tab_gets_no_pictures_and_catches_up_at_once(lab: Lab) -> None:
     count = "print(run._view._follower.pictures, run.snapshot.sequence)"
     seen = "while not run._view._follower.pacer.answered: time.sleep(0.01)"
     page = threads(lab, count, "run.stop()", seen, files=100)
-    page.run(
-        4
-    )  # a page that was hidden before it has answered once may be none: pictures go on, ever more rarely
-    # A hidden tab runs no animation frames; that is all that the view depends on.
-    page.script(
-        "window.keptFrames = []; window.realFrame = window.requestAnimationFrame;"
-        "window.requestAnimationFrame = (callback) => { window.keptFrames.push(callback); return 1; };"
-    )
-    time.sleep(1.0)
-    page.run(2)
-    held, sequence = map(int, page.output_text(2).split())
-    time.sleep(2.0)
-    page.run(2)
-    still, later = map(int, page.output_text(2).split())
-    assert still == held
-    assert later > sequence + 3
-    shown = percent(page)
-    page.script(
-        "window.requestAnimationFrame = window.realFrame;"
-        "window.keptFrames.forEach((callback) => window.realFrame(callback));"
-    )
-    page.wait_for(lambda: percent(page) > shown, "the newest state", timeout=5)
+    # A page that was hidden before it has answered once may be none: pictures go on, ever more rarely.
+    page.run(4)
+    # What JupyterLab does with a notebook behind another of its tabs is to hide its panel.
+    for hide, show in ((HIDE_BROWSER_TAB, SHOW_BROWSER_TAB), ("panel.hide()", "panel.show()")):
+        page.script(hide)
+        time.sleep(1.0)
+        page.run(2)
+        held, sequence = map(int, page.output_text(2).split())
+        time.sleep(2.0)
+        page.run(2)
+        still, later = map(int, page.output_text(2).split())
+        assert still == held
+        assert later > sequence + 3
+        shown = percent_of(page.script("return document.querySelector(arguments[0]).textContent", PROGRESS))
+        page.script(show)
+        page.wait_for(lambda: percent(page) > shown, "the newest state", timeout=5)  # noqa: B023
     page.run(3)
 
 
@@ -242,3 +251,19 @@ def test_stop_button_ends_a_run_on_ranks_while_wait_blocks(lab: Lab) -> None:
     assert page.output_text(3).strip() == "stopped"
     page.wait_for(lambda: page.text(STATE) == "stopped", "the final state")
     page.run(4)
+
+
+def test_a_kernel_that_is_restarted_in_mid_run_starts_afresh(lab: Lab) -> None:
+    page = threads(lab, "print(run.state)", files=60)
+    page.script("return panel.sessionContext.restartKernel()")
+    page.wait_for(page.ready, "the new kernel")
+    frozen = percent(page)
+    page.run(0)
+    page.run(1)
+    page.wait_for(lambda: percent(page) not in (frozen, -1.0), "the new run")
+    before = percent(page)
+    page.wait_for(lambda: percent(page) > before, "progress of the new run")
+    page.click("button.mpidist-stop")
+    page.wait_for(lambda: page.text(STATE) == "stopped", "the stop")
+    page.run(2)
+    assert page.output_text(2).strip() == "stopped"

@@ -549,3 +549,11 @@ def test_a_retry_at_the_moment_of_the_end_is_waited_for(
     gate.open.touch()
     assert run.wait(60).state == "done"
     assert run.receipt.complete
+
+
+def test_a_range_of_a_result_is_a_cut_for_the_next_run() -> None:
+    muons = md.open(f"{DIMUON}:Events").Muon
+    run = Run(make_plan({"pt": md.hist(muons.pt, md.axis.Regular(10, 0, 100))}), ThreadWorld(2), pace=FAST)
+    cut = run.select("pt", 20.0, 40.0)
+    second = Run(make_plan({"n": md.count(muons.pt[cut])}), ThreadWorld(2), pace=FAST)
+    assert second.result().n == run.result().pt.values()[2:4].sum()

@@ -24,7 +24,7 @@ run = Run(make_plan(dict(pt=md.hist(muons.pt, md.axis.Regular(20, 0, 100)))), Th
 run
 """,
     "run.wait()\nprint(run.state)",
-    "run._view._follower and run._view._follower.thread.join(20)\nprint(run._view.live, run._view.progress.bar.value)",
+    "run._view._follower.join(20)\nprint(run._view.live, run._view.progress.bar.value)",
 ]
 
 
@@ -35,7 +35,10 @@ def test_a_notebook_without_a_browser_ends(tmp_path: Path) -> None:
     )
     NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown, waited, after = (cell.outputs for cell in notebook.cells)
-    assert "application/vnd.jupyter.widget-view+json" in shown[0].data
-    assert shown[0].data["text/plain"].startswith("<Run ")
+    live, still = shown
+    assert "application/vnd.jupyter.widget-view+json" in live.data
+    assert live.data["text/plain"].startswith("<Run ")
+    assert "100 k of 100 k events, 100 %" in still.data["text/html"].replace("\N{NO-BREAK SPACE}", " ")
+    assert '<img alt="pt" src="data:image/svg+xml' in still.data["text/html"]
     assert waited[0].text.strip() == "done"
     assert after[0].text.strip() == "False 1.0"

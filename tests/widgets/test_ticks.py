@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpidist_widgets.ticks import browser_number, grown, linear_ticks, log_ticks
+from mpidist_widgets.ticks import browser_number, linear_ticks, log_ticks, stepped
 
 
 def test_linear_ticks_are_round() -> None:
@@ -58,8 +58,20 @@ def test_numbers_as_javascript_writes_them(value: float, text: str) -> None:
     assert browser_number(value) == text
 
 
-def test_limits_grow_at_once_and_shrink_slowly() -> None:
-    assert grown(None, 10.0, settle=False) == 10.0
-    assert grown(10.0, 11.0, settle=False) == 11.0
-    assert 9.0 < grown(10.0, 5.0, settle=False) < 10.0
-    assert grown(10.0, 5.0, settle=True) == 5.0
+def test_limits_move_in_rare_steps() -> None:
+    limits = stepped(None, 0.0, 87.0, settle=False)
+    assert limits == (0.0, 90.0)
+    assert stepped(limits, 0.0, 89.0, settle=False) == limits
+    assert stepped(limits, 0.0, 91.0, settle=False) == (0.0, 100.0)
+    assert stepped(limits, 0.0, 50.0, settle=False) == limits
+    assert stepped(limits, 0.0, 50.0, settle=True) == (0.0, 50.0)
+    assert stepped(limits, 0.0, 40.0, settle=False) == (0.0, 40.0)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_limits_contain_what_they_must_show(low: float, width: float) -> None:
+    bottom, top = stepped(None, low, low + width, settle=False)
+    slack = 1e-6 * width
+    assert bottom <= low + slack
+    assert top >= low + width - slack
+    assert top - bottom <= 1.5 * width

@@ -31,6 +31,7 @@ from mpidist_widgets import (
     Values,
 )
 from mpidist_widgets.live import Follower
+from mpidist_widgets.wording import number_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,6 +107,13 @@ def slow(gate: Gate, tmp_path: Path) -> Run:
     return start({"pt": md.hist(pt, md.axis.Regular(10, 0, 100)), "count": md.count(pt)})
 
 
+def drawn(card: Any, line: int) -> Any:
+    """The heights of an outline, on the card's value axis."""
+    low, high = card._limits.values
+    bins = len(card._scene.edges) - 1
+    return low + (high - low) * card._lines.y[line][:bins]
+
+
 def text_of(part: Any) -> str:
     """All HTML of a widget and its children."""
     own = part.value if isinstance(part, ipywidgets.HTML) else ""
@@ -125,7 +133,7 @@ def test_a_finished_run_is_drawn_at_once_and_not_followed(run: Run) -> None:
         "flow": Cutflow,
         "first": Listing,
     }
-    assert view._follower is None
+    assert not view.live
     assert view.progress.bar.value == 1.0
     assert "100.0 k of 100.0 k events, 100 %" in plain(view.progress) or "100 k of 100 k" in plain(
         view.progress
@@ -140,12 +148,14 @@ def test_a_finished_run_is_drawn_at_once_and_not_followed(run: Run) -> None:
 def test_what_is_drawn_is_the_result(run: Run) -> None:
     view = RunView(run)
     result = run.result()
-    outline, bars = view.cards["pt"]._lines[0]
-    assert_array_equal(outline.y[:-1], result.pt.values())
-    assert_array_equal(outline.x, result.pt.axes[0].edges)
+    card = view.cards["pt"]
+    assert_allclose(drawn(card, 0), result.pt.values(), atol=0.1)
+    assert_array_equal(card._lines.x[0][:51], result.pt.axes[0].edges)
+    y = card._lines.y[1] * card._limits.values[1]
     assert_allclose(
-        bars.y[1:-1:3] - bars.y[0:-1:3],
+        y[1:150:3] - y[0:150:3],
         2 * np.sqrt(np.where(result.pt.values() > 0, result.pt.values(), np.nan)),
+        atol=0.1,
     )
     cells = view.cards["angles"]._cells
     assert_array_equal(cells.color, result.angles.values().T)
@@ -153,21 +163,35 @@ def test_what_is_drawn_is_the_result(run: Run) -> None:
     assert f"{int(result.flow.values()[0]):,}" in plain(view.cards["flow"])
 
 
+def test_the_only_plot_of_a_run_is_large(events: Any, run: Run) -> None:
+    pt = md.hist(events.Muon.pt, md.axis.Regular(20, 0, 100))
+    alone = RunView(start({"pt": pt, "n": md.count(events.Muon.pt)}).wait()).cards["pt"]
+    assert isinstance(alone, LiveHistogram)
+    assert alone.width == 720
+    assert alone.figure.layout.height == "430px"
+    among = RunView(run).cards["pt"]
+    assert isinstance(among, LiveHistogram)
+    assert among.width == 396
+
+
 def test_the_log_switch_draws_powers_of_ten(run: Run) -> None:
     card = LiveHistogram("pt").follow(run)
     values = run.result().pt.values()
-    card.log_scale.value = True
-    outline, _ = card._lines[0]
-    assert_allclose(outline.y[:-1], np.log10(np.maximum(values, 0.5)))  # the first bins are empty
-    assert card._y_axis.tick_labels["2"] == "100"
-    assert card._y_scale.max > np.log10(values.max())
-    card.log_scale.value = False
-    assert_array_equal(card._lines[0][0].y[:-1], values)
+    card.tools.state = {**card.tools.state, "log": True}
+    assert card._limits is not None
+    low, high = card._limits.values
+    assert low < np.log10(0.5)  # the first bins are empty
+    assert high > np.log10(values.max())
+    assert_allclose(drawn(card, 0), np.log10(np.maximum(values, 10.0**low)), atol=1e-4)
+    assert "100" in card._y_axis.tick_labels.values()
+    card.set(log=False)
+    assert not card.tools.state["log"]
+    assert_allclose(drawn(card, 0), values, atol=0.1)
 
 
 def test_a_heat_map_has_a_log_scale_too(run: Run) -> None:
     card = LiveHeatmap("angles").follow(run)
-    card.log_scale.value = True
+    card.set(log=True)
     values = run.result().angles.values().T
     assert_allclose(card._cells.color, np.log10(np.maximum(values, 10.0**card._colour.min)), rtol=1e-6)
 
@@ -176,16 +200,17 @@ def test_the_view_follows_a_run_and_lets_go_of_it(slow: Run, gate: Gate) -> None
     view = RunView(slow)
     follower = view._follower
     assert follower is not None
+    assert follower.pacer is not None
     follower.pacer._patience = 0.01
     eventually(lambda: follower.pictures > 0)
     assert 0 <= view.progress.bar.value < 1
     assert not view.controls.buttons["stop"].disabled
     gate.opened.set()
     slow.wait()
-    follower.thread.join(20)
-    assert not follower.thread.is_alive()
+    eventually(lambda: not view.live)
     assert view.progress.bar.value == 1.0
-    assert_array_equal(view.cards["pt"]._lines[0][0].y[:-1], slow.result().pt.values())
+    assert_allclose(drawn(view.cards["pt"], 0), slow.result().pt.values(), rtol=1e-5)
+    view.close()
     assert not slow.stream._observers
 
 
@@ -193,11 +218,12 @@ def test_a_browser_that_does_not_paint_holds_pictures_back_but_not_the_last(slow
     part = Progress().follow(slow)
     follower = part._follower
     assert follower is not None
+    assert follower.pacer is not None
     follower.pacer._on_message(None, {"painted": 0}, [])  # a page is there, and paints nothing from now on
     eventually(lambda: follower.pictures > 0)
     gate.opened.set()
     slow.wait()
-    follower.thread.join(20)
+    eventually(lambda: not follower.live)
     assert follower.pictures <= 3
     assert part.bar.value == 1.0
 
@@ -226,6 +252,27 @@ def test_pause_and_resume(slow: Run, gate: Gate) -> None:
         controls.buttons["resume"].click()
     slow.wait()
     eventually(lambda: slow.state == "done")
+
+
+def test_a_sample_can_be_put_first(
+    run: Run, tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Controls().follow(run).first.layout.display == "none"  # it has one sample only
+    both = md.open({"data": f"{DIMUON}:Events", "ttbar": md.open(f"{DIMUON}:Events", weight=0.5)})
+    going = start({"n": md.count(md.apply(held, both.Muon.pt, type="var * float64"))})
+    controls = Controls().follow(going)
+    asked: list[str | None] = []
+    monkeypatch.setattr(going, "prioritise", asked.append)
+    assert controls.first.layout.display == ""
+    controls.first.value = "ttbar"
+    controls.first.value = None
+    assert asked == ["ttbar", None]
+    monkeypatch.undo()
+    controls.first.value = "data"
+    assert not controls._problem.value
+    gate.opened.set()
+    going.wait()
+    eventually(lambda: controls.first.disabled)
 
 
 def test_a_view_that_cannot_draw_says_so_and_goes_on(run: Run) -> None:
@@ -299,10 +346,9 @@ def test_several_samples_are_overlaid_with_a_legend(tmp_path: Path) -> None:
     view = RunView(finished)
     card = view.cards["pt"]
     assert isinstance(card, LiveHistogram)
-    assert len(card._lines) == 2
-    assert "ttbar" in card._legend.value
-    first, second = (outline.y[:-1] for outline, _ in card._lines)
-    assert_allclose(second, first / 2)
+    assert [name for name, _ in card.tools.samples] == ["data", "ttbar"]
+    first, second = drawn(card, 0), drawn(card, 2)
+    assert_allclose(second, first / 2, rtol=1e-4)
     assert "data" in plain(view._values)
 
 
@@ -312,20 +358,23 @@ def test_the_run_displays_itself_with_this_view(run: Run) -> None:
     assert isinstance(run._view, RunView)
 
 
-def test_a_retried_run_is_followed_again_when_displayed(events: Any) -> None:
-    broken = start({"n": md.count(events.Muon.pt)}).wait()
-    view = RunView(broken)
-    assert view._follower is None
-    broken.retry()
-    view._repr_mimebundle_()
-    broken.wait()
-    eventually(lambda: view.progress.bar.value == 1.0)
+def test_a_run_that_goes_on_after_its_end_is_followed_again(events: Any) -> None:
+    cut = md.param("cut", 20.0)
+    finished = start({"n": md.sum(events.Muon.pt[events.Muon.pt > cut])}).wait()
+    view = RunView(finished)
+    first = plain(view._values)
+    assert not view.live
+    for value in (30.0, 40.0):
+        finished.set(cut=value).wait()
+        eventually(lambda: number_text(finished.result().n) in plain(view._values))
+        eventually(lambda: not view.live)
+    assert plain(view._values) != first
+    assert len(finished.stream._observers) == 1
 
 
 def test_a_follower_that_is_stopped_ends(slow: Run, gate: Gate) -> None:
     follower = Follower(slow, lambda snapshot: None, lambda state: None)
     follower.stop()
-    follower.thread.join(5)
-    assert not follower.thread.is_alive()
+    eventually(lambda: not follower.live)
     gate.opened.set()
     slow.wait()

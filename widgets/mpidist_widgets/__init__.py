@@ -13,6 +13,7 @@
 `Listing`          events taken, and anything else, as text
 `Progress`         a bar in events, rates, time left
 `Controls`         Pause, Resume, Stop
+`Parameters`       a slider, menu, box or field for each `md.param`
 `RankTable`        what each rank does
 `Failures`         what is missing from the results, and why
 `Verdict`          what limits the run, in a line
@@ -22,8 +23,10 @@
 
 from __future__ import annotations
 
+from .heatmap import LiveHeatmap
 from .live import Part
-from .plots import LiveHeatmap, LiveHistogram
+from .parameters import Parameters
+from .plots import LiveHistogram
 from .sessions import SessionView
 from .status import Controls, Failures, Progress, RankTable
 from .tables import Cutflow, Listing, Values
@@ -37,6 +40,7 @@ __all__ = [
     "Listing",
     "LiveHeatmap",
     "LiveHistogram",
+    "Parameters",
     "Part",
     "Progress",
     "RankTable",

@@ -1,48 +1,54 @@
-"""From a result to what is drawn: axes, step outlines, error bars, cells. Pure functions, no widgets.
+"""From a result to what is drawn: series of bins, cells, rows. Pure functions, no widgets.
 
 A `hist.Hist` becomes one of three pictures: `Curves` (one numeric axis, any number of series), `Cells` (two
-axes) or `Rows` (a category axis, as a table with bars). Drawn coordinates are the axis' own, but log10 where an
-axis is logarithmic, and 0, 1, 2, ... for categories.
+axes) or `Rows` (a category axis, as a table with bars). How curves are combined, and what lines that makes, is the matter of
+`scene`.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .ticks import Tick, linear_ticks, log_ticks
+from .axis import AxisDrawing, bin_names, draw_axis, is_category, title_of
 
 if TYPE_CHECKING:
     from hist import BaseHist
     from numpy.typing import NDArray
 
-__all__ = ["AxisDrawing", "Cells", "Curves", "Rows", "Series", "Span", "draw_histogram", "log_floor"]
+    from mpidist.estimate import Estimate
 
-MOST_BINS = 600
-"""More bins than this are joined for drawing: a plot has about 350 pixels."""
+__all__ = [
+    "Cells",
+    "Curves",
+    "Projection",
+    "Rows",
+    "Series",
+    "Span",
+    "draw_histogram",
+    "log_floor",
+    "span_of",
+]
+
 MOST_CELLS = 160
 """Cells on a side of a two-dimensional picture."""
 MOST_SERIES = 10
 
 
-@dataclass(frozen=True, slots=True)
-class AxisDrawing:
-    """An axis as drawn: `edges` strictly increasing, shape (bins + 1,); `unit` is taken from the label."""
+@dataclass(frozen=True, eq=False, slots=True)
+class Projection:
+    """What the full data will give: `values` and the 68 % range `low` to `high`, shape (bins,).
 
-    label: str
-    edges: NDArray[np.float64]
-    ticks: tuple[Tick, ...]
-    unit: str
-    width: float | None
-    """The bins' common width in the axis' own unit, None if they differ or are categories."""
+    `errors` are the statistical ones of what was seen, on the same scale; `fraction` of it was seen. nan: not known.
+    """
 
-    @property
-    def limits(self) -> tuple[float, float]:
-        """First and last edge."""
-        return float(self.edges[0]), float(self.edges[-1])
+    values: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    fraction: float
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -58,35 +64,9 @@ class Series:
     under: float
     over: float
     inside: float
-
-    def outline(self, edges: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """x and y of the outline, for a line with `interpolation="step-after"`."""
-        return edges, np.append(self.values, self.values[-1])
-
-    def bars(self, edges: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """x and y of all error bars as one line, cut by nan; bins without error have none."""
-        centres = (edges[:-1] + edges[1:]) / 2
-        x = np.repeat(centres, 3)
-        y = np.stack(
-            [self.values - self.errors, self.values + self.errors, np.full_like(centres, np.nan)], axis=1
-        )
-        return _closed(x, y.reshape(-1), edges)
-
-    def crosses(self, edges: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """x and y of a profile: in each filled bin a line over its width and an error bar, as one line."""
-        gap = np.full(len(self.values), np.nan)
-        centres = (edges[:-1] + edges[1:]) / 2
-        x = np.stack([edges[:-1], edges[1:], gap, centres, centres, gap], axis=1)
-        low, high = self.values - self.errors, self.values + self.errors
-        y = np.stack([self.values, self.values, gap, low, high, gap], axis=1)
-        return _closed(x.reshape(-1), y.reshape(-1), edges)
-
-
-def _closed(
-    x: NDArray[np.float64], y: NDArray[np.float64], edges: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The line with one lone, invisible point at its end: bqplot puts a label on the last point, so it must exist."""
-    return np.append(x, edges[-1]), np.append(y, 0.0)
+    full: Projection | None = None
+    other: bool = False
+    """Whether it comes from another run than the others."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -109,15 +89,7 @@ class Curves:
     axis: AxisDrawing
     series: tuple[Series, ...]
     profile: bool
-    value_label: str
     note: str
-
-    @property
-    def span(self) -> Span:
-        """The extent of all series with their errors."""
-        values = np.concatenate([series.values for series in self.series])
-        errors = np.nan_to_num(np.concatenate([series.errors for series in self.series]))
-        return _span(values, errors, profile=self.profile)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -133,6 +105,7 @@ class Cells:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     values: dict[str, NDArray[np.float64]]
+    errors: dict[str, NDArray[np.float64]]
     outside: dict[str, float]
     inside: dict[str, float]
     value_label: str
@@ -140,7 +113,10 @@ class Cells:
 
     def span(self, name: str) -> Span:
         """The extent of one series; empty cells have the lowest colour, so they are no gaps."""
-        return replace(_span(self.values[name].reshape(-1), np.zeros(1), profile=False), gaps=False)
+        return replace(
+            span_of(self.values[name].reshape(-1), np.zeros(self.values[name].size), profile=False),
+            gaps=False,
+        )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -156,95 +132,108 @@ class Rows:
     title: str
     exact: bool
     """Whether the values are counts, whose errors need not be said."""
+    ordered: bool = False
+    """Whether each row is a part of the one before it, as in a cutflow."""
 
 
-def draw_histogram(histogram: BaseHist[Any]) -> Curves | Cells | Rows:
-    """The picture of a histogram; axes beyond the second are summed over, which its note says."""
+@dataclass(frozen=True, eq=False, slots=True)
+class _Content:
+    """Arrays of a histogram, shape (series, bins with flow...), and the axes without that of the samples."""
+
+    names: tuple[str, ...]
+    axes: list[Any]
+    values: NDArray[np.float64]
+    variances: NDArray[np.float64]
+    note: str = ""
+
+
+def draw_histogram(histogram: BaseHist[Any], estimate: Estimate | None = None) -> Curves | Cells | Rows:
+    """The picture of a histogram; axes beyond the second are summed over, which its note says.
+
+    With an `estimate`, curves know what the full data will give.
+    """
+    profile = str(histogram.kind).endswith("MEAN")
+    content = _content(histogram, most_axes=1 if profile else 2)
+    if len(content.axes) == 2:
+        return _cells(content)
+    if is_category(content.axes[0]):
+        return _rows(content, exact=_counts(histogram))
+    return _curves(content, estimate, profile=profile)
+
+
+def _content(histogram: BaseHist[Any], most_axes: int) -> _Content:
     axes = list(histogram.axes)
     values = np.asarray(histogram.values(flow=True), dtype=np.float64)
-    variances = histogram.variances(flow=True)
-    errors = np.full_like(values, np.nan) if variances is None else np.asarray(variances, dtype=np.float64)
-    profile = str(histogram.kind).endswith("MEAN")
-    exact = "Int64" in repr(histogram.storage_type) or "Double" in repr(histogram.storage_type)
+    found = histogram.variances(flow=True)
+    variances = np.full_like(values, np.nan) if found is None else np.asarray(found, dtype=np.float64)
     names: tuple[str, ...] = ("",)
-    if len(axes) > 1 and _is_category(axes[0]) and len(axes[0]) <= MOST_SERIES:
-        names = tuple(_bin_names(axes[0]))
+    if len(axes) > 1 and is_category(axes[0]) and len(axes[0]) <= MOST_SERIES:
+        names = tuple(bin_names(axes[0]))
         axes = axes[1:]
-        values, errors = values[: len(names)], errors[: len(names)]  # a category axis has no underflow
+        values, variances = values[: len(names)], variances[: len(names)]  # a category axis has no underflow
     else:
-        values, errors = values[None], errors[None]
-    kept = 1 if profile else 2
-    note = ""
-    if len(axes) > kept:
-        dropped = axes[kept:]
-        note = f"summed over {', '.join(_title(axis) or 'an axis' for axis in dropped)}"
-        over = tuple(range(1 + kept, 1 + len(axes)))
-        values, errors, axes = values.sum(axis=over), errors.sum(axis=over), axes[:kept]
-    errors = np.sqrt(errors)
-    if len(axes) == 2:
-        return _cells(axes, names, values, note)
-    if _is_category(axes[0]):
-        return _rows(axes[0], names, values, errors, exact=exact)
-    return _curves(axes[0], names, values, errors, profile=profile, note=note)
+        values, variances = values[None], variances[None]
+    if len(axes) <= most_axes:
+        return _Content(names, axes, values, variances)
+    note = f"summed over {', '.join(title_of(axis) or 'an axis' for axis in axes[most_axes:])}"
+    over = tuple(range(1 + most_axes, 1 + len(axes)))
+    return _Content(names, axes[:most_axes], values.sum(axis=over), variances.sum(axis=over), note)
 
 
-def _curves(
-    axis: Any,
-    names: tuple[str, ...],
-    values: NDArray[np.float64],
-    errors: NDArray[np.float64],
-    *,
-    profile: bool,
-    note: str,
-) -> Curves:
-    under, over = int(axis.traits.underflow), int(axis.traits.overflow)
-    inner = slice(under, values.shape[1] - over)
-    drawing = draw_axis(axis)
-    join = -(-len(axis) // MOST_BINS) if not profile else 1
-    series = []
-    for name, row, error in zip(names, values, errors, strict=True):
-        inside, inside_errors = row[inner], error[inner]
-        if profile:
-            filled = ~np.isnan(inside_errors) | (inside != 0)
-            inside = np.where(filled, inside, np.nan)
-        else:
-            inside_errors = np.where(inside_errors > 0, inside_errors, np.nan)
-        series.append(
-            Series(
-                name,
-                _joined(inside, join),
-                np.sqrt(_joined(inside_errors**2, join)),
-                float(row[:under].sum()),
-                float(row[values.shape[1] - over :].sum()),
-                float(np.nansum(inside)),
-            )
+def _counts(histogram: BaseHist[Any]) -> bool:
+    return histogram.storage_type.__name__ in ("Int64", "Double")
+
+
+def _curves(content: _Content, estimate: Estimate | None, *, profile: bool) -> Curves:
+    axis, values = content.axes[0], content.values
+    under, last = int(axis.traits.underflow), values.shape[1] - int(axis.traits.overflow)
+    inside, errors = _bins(content, slice(under, last), profile=profile)
+    full = _projections(content, estimate, slice(under, last), profile=profile)
+    series = tuple(
+        Series(
+            name,
+            inside[i],
+            errors[i],
+            float(values[i, :under].sum()),
+            float(values[i, last:].sum()),
+            float(np.nansum(inside[i])),
+            full[i],
         )
-    if join > 1:
-        note = f"{note}; " if note else ""
-        note += f"drawn with {join} bins joined"
-        edges = np.append(drawing.edges[:-1:join], drawing.edges[-1])
-        width = None if drawing.width is None else drawing.width * join
-        drawing = AxisDrawing(drawing.label, edges, drawing.ticks, drawing.unit, width)
-    value_label = "mean" if profile else _per_bin(drawing)
-    return Curves(drawing, tuple(series), profile, value_label, note)
+        for i, name in enumerate(content.names)
+    )
+    return Curves(draw_axis(axis), series, profile, content.note)
 
 
-def _joined(values: NDArray[np.float64], join: int) -> NDArray[np.float64]:
-    if join == 1:
-        return values
-    padded = np.concatenate([np.nan_to_num(values), np.zeros(-len(values) % join)])
-    return cast("NDArray[np.float64]", padded.reshape(-1, join).sum(axis=1))
+def _bins(
+    content: _Content, inner: slice, *, profile: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values and errors without flow, shape (series, bins); of a profile, bins without entries are nan."""
+    values = content.values[:, inner]
+    with np.errstate(invalid="ignore"):
+        errors = np.sqrt(content.variances[:, inner])
+    if profile:
+        return np.where(~np.isnan(errors) | (values != 0), values, np.nan), errors
+    return values, np.where(errors > 0, errors, np.nan)
 
 
-def _per_bin(axis: AxisDrawing) -> str:
-    if axis.width is None:
-        return "entries / bin"
-    if not axis.unit and axis.width == 1:
-        return "entries"
-    return f"entries / {axis.width:.4g}{' ' if axis.unit else ''}{axis.unit}"
+def _projections(
+    content: _Content, estimate: Estimate | None, inner: slice, *, profile: bool
+) -> list[Projection | None]:
+    if estimate is None or content.note:  # the range of a sum over axes is not the sum of ranges
+        return [None] * len(content.names)
+    values, errors = _bins(_content(estimate.value, most_axes=1), inner, profile=profile)
+    ends = [np.asarray(end) for end in (estimate.low, estimate.high)]
+    low, high = (end.reshape(-1, end.shape[-1])[:, inner] for end in ends)
+    seen = estimate.fractions
+    alone = next(iter(seen.values()), 1.0)
+    return [
+        Projection(values[i], errors[i], low[i], high[i], float(seen.get(name, alone)))
+        for i, name in enumerate(content.names)
+    ]
 
 
-def _cells(axes: list[Any], names: tuple[str, ...], values: NDArray[np.float64], note: str) -> Cells:
+def _cells(content: _Content) -> Cells:
+    axes, values = content.axes, content.values
     x_axis, y_axis = draw_axis(axes[0]), draw_axis(axes[1])
     x, x_bins = _even_grid(x_axis)
     y, y_bins = _even_grid(y_axis)
@@ -252,13 +241,15 @@ def _cells(axes: list[Any], names: tuple[str, ...], values: NDArray[np.float64],
         slice(int(axis.traits.underflow), size - int(axis.traits.overflow))
         for axis, size in zip(axes, values.shape[1:], strict=True)
     ]
-    pictures, outside, inside = {}, {}, {}
-    for name, content in zip(names, values, strict=True):
-        inner = content[slices[0], slices[1]]
-        pictures[name] = np.ascontiguousarray(inner[np.ix_(x_bins, y_bins)].T)
+    pictures, errors, outside, inside = {}, {}, {}, {}
+    for i, name in enumerate(content.names):
+        inner = values[i][slices[0], slices[1]]
+        cells = np.ix_(x_bins, y_bins)
+        pictures[name] = np.ascontiguousarray(inner[cells].T)
+        errors[name] = np.sqrt(content.variances[i][slices[0], slices[1]][cells].T)
         inside[name] = float(inner.sum())
-        outside[name] = float(content.sum() - inner.sum())
-    return Cells(x_axis, y_axis, x, y, pictures, outside, inside, "entries / bin", note)
+        outside[name] = float(values[i].sum() - inner.sum())
+    return Cells(x_axis, y_axis, x, y, pictures, errors, outside, inside, "entries / bin", content.note)
 
 
 def _even_grid(axis: AxisDrawing) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -271,40 +262,38 @@ def _even_grid(axis: AxisDrawing) -> tuple[NDArray[np.float64], NDArray[np.intp]
     return centres, np.clip(np.searchsorted(axis.edges, centres, side="right") - 1, 0, bins - 1)
 
 
-def _rows(
-    axis: Any,
-    names: tuple[str, ...],
-    values: NDArray[np.float64],
-    errors: NDArray[np.float64],
-    *,
-    exact: bool,
-) -> Rows:
-    labels = _bin_names(axis)
+def _rows(content: _Content, *, exact: bool) -> Rows:
+    axis = content.axes[0]
+    labels = bin_names(axis)
     count = len(labels)
     return Rows(
         tuple(labels),
-        names,
-        values[:, :count].T,
-        errors[:, :count].T,
-        values[:, count:].sum(axis=1),
-        _title(axis),
+        content.names,
+        content.values[:, :count].T,
+        np.sqrt(content.variances[:, :count].T),
+        content.values[:, count:].sum(axis=1),
+        title_of(axis),
         exact,
+        ordered=getattr(axis, "name", "") == "cut",
     )
 
 
-def _span(values: NDArray[np.float64], errors: NDArray[np.float64], *, profile: bool) -> Span:
-    finite = np.isfinite(values)
-    if not finite.any():
+def span_of(values: NDArray[np.float64], errors: NDArray[np.float64], *, profile: bool) -> Span:
+    """The extent of some values with their errors, both of one shape; nan is no value, or no error."""
+    spread = np.where(np.isfinite(errors), errors, 0.0)
+    low, high = np.fmin.reduce(values - spread), np.fmax.reduce(values + spread)
+    if np.isnan(low):
         return Span(0.0, 1.0, 1.0)
-    spread = np.broadcast_to(errors, values.shape)[finite]
-    seen = values[finite]
-    low, high = float((seen - spread).min()), float((seen + spread).max())
+    smallest = np.fmin.reduce(values)
+    low, high = float(low), float(high)
     if not profile:
-        low, high = min(0.0, low if (seen < 0).any() else 0.0), max(0.0, high)
+        low, high = (low if smallest < 0 else 0.0), max(0.0, high)
     if high <= low:
         high = low + 1.0
-    above = seen[seen > 0]
-    return Span(low, high, float(above.min()) if above.size else 1.0, bool((seen <= 0).any()))
+    positive = (
+        float(smallest) if smallest > 0 else float(np.fmin.reduce(np.where(values > 0, values, np.nan)))
+    )
+    return Span(low, high, positive if positive > 0 else 1.0, bool(smallest <= 0))
 
 
 def log_floor(span: Span) -> float:
@@ -316,61 +305,3 @@ def log_floor(span: Span) -> float:
     if span.gaps:
         floor = min(floor, np.log10(0.5))
     return float(max(floor, np.log10(max(span.high, span.positive)) - 8))
-
-
-def draw_axis(axis: Any) -> AxisDrawing:
-    """How a boost-histogram axis is drawn; infinite edges are moved to one bin width beyond their neighbour."""
-    title = _title(axis)
-    unit = _unit(title)
-    if _is_category(axis):
-        names = _bin_names(axis)
-        stride = -(-len(names) // 12)
-        ticks = tuple(Tick(i + 0.5, _cut(names[i])) for i in range(0, len(names), stride))
-        return AxisDrawing(title, np.arange(len(names) + 1.0), ticks, unit, None)
-    edges = _finite(np.array(axis.edges, dtype=np.float64))
-    if not axis.traits.continuous:
-        edges = edges - 0.5  # the bin of the integer 3 lies around 3
-    if getattr(axis, "transform", None) is not None and edges[0] > 0:
-        edges = np.log10(edges)
-        return AxisDrawing(title, edges, log_ticks(edges[0], edges[-1]), unit, None)
-    widths = np.diff(edges)
-    width = float((edges[-1] - edges[0]) / len(widths))
-    even = bool(np.allclose(widths, width, rtol=1e-6))
-    return AxisDrawing(title, edges, linear_ticks(edges[0], edges[-1]), unit, width if even else None)
-
-
-def _finite(edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    finite = edges[np.isfinite(edges)]
-    if len(finite) == len(edges) or len(finite) < 2:
-        return edges if len(finite) == len(edges) else np.linspace(0.0, 1.0, len(edges))
-    if np.isneginf(edges[0]):
-        edges[0] = finite[0] - (finite[1] - finite[0])
-    if np.isposinf(edges[-1]):
-        edges[-1] = finite[-1] + (finite[-1] - finite[-2])
-    return edges
-
-
-def _is_category(axis: Any) -> bool:
-    return not axis.traits.continuous and (not axis.traits.ordered or _is_boolean(axis))
-
-
-def _is_boolean(axis: Any) -> bool:
-    return type(axis).__name__ == "Boolean"
-
-
-def _bin_names(axis: Any) -> list[str]:
-    return ["False", "True"] if _is_boolean(axis) else [str(axis.bin(i)) for i in range(len(axis))]
-
-
-def _title(axis: Any) -> str:
-    title = str(getattr(axis, "label", "") or getattr(axis, "name", "") or "")
-    return "" if re.fullmatch(r"Axis \d+", title) else title  # what hist calls an axis without a name
-
-
-def _unit(title: str) -> str:
-    found = re.search(r"[\[(]([^\[\]()]{1,12})[\])]\s*$", title)
-    return found.group(1) if found else ""
-
-
-def _cut(text: str, most: int = 12) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

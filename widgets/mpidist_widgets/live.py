@@ -1,7 +1,8 @@
 """From a run to the screen: one thread that draws the newest snapshot, at the pace of the browser.
 
 The run's stream calls `_store`, which only keeps the snapshot: a slow or hidden browser never holds up the stream
-or another observer. The thread draws what is newest, waits for the pacer, and ends after the final snapshot.
+or another observer. The thread draws what is newest, waits for the pacer, and ends after the final snapshot; a new one begins if the
+run goes on later, with other values of its parameters.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -52,18 +54,20 @@ class Part(ipywidgets.VBox):  # type: ignore[misc]  # no type information
         self._problem = ipywidgets.HTML()
         self._problem.layout.display = "none"
         self._problem.add_class("mpidist-problem")
+        self._class = f"mpidist-view-{uuid.uuid4().hex[:12]}"
+        self.add_class(self._class)
 
     def follow(self, run: Run) -> Self:
-        """Show `run` from now on, until its final snapshot. Returns the widget itself."""
+        """Show `run` from now on, and again when it goes on after its end. Returns the widget itself."""
         self.unfollow()
         self._run = run
         self.attach(run)
-        if run.snapshot is None:
+        snapshot = run.snapshot
+        if snapshot is None:
             self.idle(run.state)
         else:
-            self._draw(run.snapshot)
-        if not (run.state in ENDED and run.snapshot is not None and run.snapshot.final):
-            self._follower = Follower(run, self._draw, self.idle)
+            self._draw(snapshot)
+        self._follower = Follower(run, self._draw, self.idle, drawn=snapshot, view=self._class)
         return self
 
     def unfollow(self) -> None:
@@ -72,16 +76,10 @@ class Part(ipywidgets.VBox):  # type: ignore[misc]  # no type information
         if follower is not None:
             follower.stop()
 
-    def _repr_mimebundle_(self, **options: object) -> Any:
-        """What a notebook displays; a run that was taken up again (`run.retry()`) is followed again."""
-        if self._run is not None and self._run.state not in ENDED and not self.live:
-            self.follow(self._run)
-        return super()._repr_mimebundle_(**options)
-
     @property
     def live(self) -> bool:
         """Whether further snapshots will be drawn."""
-        return self._follower is not None and self._follower.thread.is_alive()
+        return self._follower is not None and self._follower.live
 
     def close(self) -> None:
         """Stop following and remove the widget from all front ends."""
@@ -118,60 +116,110 @@ class Part(ipywidgets.VBox):  # type: ignore[misc]  # no type information
 
 
 class Follower:
-    """The thread between a run and a view. `draw` is called with snapshots, `idle` with states; neither may raise."""
+    """The thread between a run and a view. `draw` is called with snapshots, `idle` with states; neither may raise.
+
+    `drawn` is the snapshot that is shown already, `view` the class of the view's elements in the page. The thread ends after a
+    final snapshot, and a new one begins when the run goes on after all (`run.set`, `run.retry`), until `stop`.
+    """
 
     shortest = 1 / 15
     """Seconds between two pictures at least."""
     tick = 0.5
     """Seconds after which a change of state without a snapshot is noticed."""
 
-    def __init__(self, run: Run, draw: Callable[[Snapshot], None], idle: Callable[[str], None]) -> None:
-        self._run, self._draw, self._idle = run, draw, idle
+    def __init__(
+        self,
+        run: Run,
+        draw: Callable[[Snapshot], None],
+        idle: Callable[[str], None],
+        *,
+        drawn: Snapshot | None = None,
+        view: str = "",
+    ) -> None:
+        self._run, self._draw, self._idle, self._view = run, draw, idle, view
+        self._drawn = drawn
         self._newest: Snapshot | None = None
         self._wake = threading.Event()
+        self._changing = threading.Lock()
         self._stopped = False
         self.pictures = 0
-        self.pacer = Pacer()
+        self.pacer: Pacer | None = None
+        self.thread: threading.Thread | None = None
+        if not (run.state in ENDED and drawn is not None and drawn.final):
+            self._begin()
         self._unsubscribe = run.subscribe(self._store)
-        self.thread = threading.Thread(target=self._loop, name="mpidist-view", daemon=True)
+
+    @property
+    def live(self) -> bool:
+        """Whether it waits for further snapshots of a run that goes on."""
+        return self.thread is not None
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the last snapshot of a run that has ended is drawn."""
+        thread = self.thread
+        if thread is not None:
+            thread.join(timeout)
+
+    def _begin(self) -> None:
+        pacer = self.pacer = Pacer(self._view)
+        self.thread = threading.Thread(
+            target=self._loop, args=(self._run, pacer), name="mpidist-view", daemon=True
+        )
         self.thread.start()
 
     def _store(self, snapshot: Snapshot) -> None:
-        self._newest = snapshot
-        if snapshot.final:
-            self.pacer.release()  # the last picture is drawn even if nobody looks at the moment
+        with self._changing:
+            if self._stopped or snapshot is self._drawn:
+                return
+            self._newest = snapshot
+            if self.thread is None:
+                self._begin()
+            if self.pacer is not None:
+                # The last picture is drawn even if nobody looks at the moment.
+                (self.pacer.release if snapshot.final else self.pacer.hold)()
         self._wake.set()
 
     def stop(self) -> None:
-        """End the thread soon; from any thread."""
-        self._stopped = True
-        self.pacer.release()
+        """End the thread soon, for ever; from any thread."""
+        self._unsubscribe()
+        with self._changing:
+            self._stopped = True
+            if self.pacer is not None:
+                self.pacer.release()
         self._wake.set()
 
-    def _loop(self) -> None:
-        state = self._run.state
+    def _over(self) -> bool:
+        """End the thread unless there is something to draw."""
+        with self._changing:
+            if self._newest is not None and not self._stopped:
+                return False
+            self.thread = None
+            return True
+
+    def _loop(self, run: Run, pacer: Pacer) -> None:
+        state = run.state
         ended_at: float | None = None
         try:
-            while not self._stopped:
+            while not (self._stopped and self._over()):
                 self._wake.wait(self.tick)
                 self._wake.clear()
                 snapshot, self._newest = self._newest, None
                 if snapshot is not None:
                     begun = time.monotonic()
                     self._draw(snapshot)
+                    self._drawn = snapshot
                     self.pictures += 1
-                    if snapshot.final:
+                    if snapshot.final and self._over():
                         return
-                    self.pacer.wait()
+                    pacer.wait()
                     time.sleep(max(0.0, self.shortest - (time.monotonic() - begun)))
-                elif self._run.state != state:
-                    state = self._run.state
+                elif run.state != state:
+                    state = run.state
                     self._idle(state)
                 elif state in ENDED:
                     # A run that failed to start has no final snapshot; one that has, publishes it at once.
                     ended_at = ended_at or time.monotonic()
-                    if time.monotonic() - ended_at > 4 * self.tick:
+                    if time.monotonic() - ended_at > 4 * self.tick and self._over():
                         return
         finally:
-            self._unsubscribe()
-            self.pacer.close()
+            pacer.close()

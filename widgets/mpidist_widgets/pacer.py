@@ -1,7 +1,8 @@
 """Pacing by the browser: the next picture is sent when the last one was painted.
 
 A tiny widget without a view acknowledges each picture from `requestAnimationFrame`. A hidden browser tab runs no
-animation frames, so it sends nothing and the kernel holds back; otherwise bqplot would queue a
+animation frames, so it sends nothing and the kernel holds back; a view behind another tab of JupyterLab, or scrolled out of the
+page, is not acknowledged until it shows again. Otherwise bqplot would queue a
 transition for each update, memory would grow and the tab would freeze when it is shown again.
 """
 
@@ -21,18 +22,36 @@ __all__ = ["Pacer", "live_while_blocked"]
 
 _ESM = """
 function initialize({ model }) {
-  let asked = false;
-  const acknowledge = () => {
-    if (asked) return;
-    asked = true;
+  let asked = false, gone = false;
+  const seen = () => {
+    const view = model.get("view");
+    const nodes = [...document.querySelectorAll(`.${view || "none"}`)];
+    // A page of JupyterLab behind another tab, or a cell that is scrolled out of its window.
+    return !view || nodes.some((node) => node.checkVisibility({ contentVisibilityAuto: true }));
+  };
+  const look = () => {
+    if (gone) return;
+    if (!seen()) {
+      setTimeout(look, 250);
+      return;
+    }
     requestAnimationFrame(() => {
       asked = false;
       model.send({ painted: model.get("picture") });
     });
   };
+  const acknowledge = () => {
+    if (!asked) {
+      asked = true;
+      look();
+    }
+  };
   model.on("change:picture", acknowledge);
   acknowledge();  // a page that was opened or reloaded late
-  return () => model.off("change:picture", acknowledge);
+  return () => {
+    gone = true;
+    model.off("change:picture", acknowledge);
+  };
 }
 export default { initialize };
 """
@@ -43,14 +62,16 @@ class Pacer(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
 
     _esm = _ESM
     picture = traitlets.Int(0).tag(sync=True)
+    view = traitlets.Unicode("").tag(sync=True)
+    """The class of the elements of which one must be visible; "": the tab is enough."""
 
     first_wait = 2.0
     """Seconds to wait for the first acknowledgement ever; without one there may be no browser at all."""
     longest_wait = 30.0
     look = 1.0
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, view: str = "") -> None:
+        super().__init__(view=view)
         self.painted = 0
         self._patience = self.first_wait
         self._wake = threading.Event()
@@ -73,9 +94,13 @@ class Pacer(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
             self._wake.set()
 
     def release(self) -> None:
-        """End the present wait and all later ones: something must be shown whether or not anybody looks."""
+        """End the present wait and all until `hold`: something must be shown whether or not anybody looks."""
         self._released = True
         self._wake.set()
+
+    def hold(self) -> None:
+        """Wait for the browser again."""
+        self._released = False
 
     def wait(self, unless: Callable[[], bool] | None = None) -> None:
         """Wait until what was sent before is painted, or `unless()` is true, which is asked every `look` seconds.

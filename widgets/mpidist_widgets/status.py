@@ -32,6 +32,7 @@ __all__ = ["Controls", "Failures", "Progress", "RankTable"]
 MOST_RANKS = 16
 MOST_FAILURES = 30
 
+ALIKE = "all samples alike"
 STATES = {
     "starting": "starting the ranks",
     "scanning": "scanning the files",
@@ -128,7 +129,7 @@ def _count(number: int, noun: str) -> str:
 
 
 class Controls(Part):
-    """Pause, Resume and Stop. They work while a cell blocks; a second click does nothing."""
+    """Pause, Resume and Stop, and which of several samples comes first. They work while a cell blocks; a second click does nothing."""
 
     WORDS = (("pause", "Pause", "pause"), ("resume", "Resume", "play"), ("stop", "Stop", "stop"))
 
@@ -150,11 +151,23 @@ class Controls(Part):
             button.on_click(lambda _, word=word: self._on_click(word))
             live_while_blocked(button)
             self.buttons[word] = button
-        self.children = (ipywidgets.HBox(list(self.buttons.values())),)
+        self.first = ipywidgets.Dropdown(
+            options=[(ALIKE, None)],
+            tooltip="Which sample comes before the others",
+            layout=ipywidgets.Layout(width="280px", height="26px", margin="2px 0 2px 4px", display="none"),
+        )
+        self.first.add_class("mpidist-first")
+        self.first.observe(self._on_first, "value")
+        live_while_blocked(self.first)
+        self.children = (ipywidgets.HBox(list(self.buttons.values())), self.first)
 
     def attach(self, run: Run) -> None:
         """The run that the buttons steer."""
         self._run = run
+        names = [sample.name for sample in run.plan.dataset.samples]
+        if len(names) > 1:
+            self.first.options = [(ALIKE, None), *((f"{name} first", name) for name in names)]
+            self.first.layout.display = ""
         self._refresh(run.state)
 
     def idle(self, state: str) -> None:
@@ -176,6 +189,14 @@ class Controls(Part):
         }
         for word, button in self.buttons.items():
             button.disabled = self._run is None or not possible[word] or self._asked in {word, "stop"}
+        self.first.disabled = state in ENDED
+
+    def _on_first(self, change: dict[str, Any]) -> None:
+        if self._run is not None:
+            try:
+                self._run.prioritise(change["new"])
+            except Exception as error:  # noqa: BLE001
+                self.tell(f"this did not work: {type(error).__name__}: {error}")
 
     def _on_click(self, word: str) -> None:
         with self._lock:

@@ -17,16 +17,19 @@ from .style import DIGITS, FAINT, FONT, TEXT, bar, colours, muted, table
 from .wording import coverage_text, number_text, percent_text, scaled_text
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from mpidist.snapshot import Snapshot
 
 __all__ = ["Cutflow", "Listing", "Values"]
 
 MOST_ROWS = 60
+BAR = 90  # pixels
 MOST_LINES = 14
 
 
 class Cutflow(Part):
-    """A histogram of categories (or a cutflow): a row each with a bar, the value and its share of the first row."""
+    """A histogram of categories, or a cutflow: a row each with the value, shares or efficiencies, and a bar."""
 
     def __init__(self, name: str) -> None:
         super().__init__(width="396px", overflow="hidden")
@@ -58,30 +61,66 @@ def heading(name: str, coverage: str) -> str:
 
 
 def rows_table(drawing: Rows) -> str:
-    """The HTML of a table with bars: one column shows bars, several show numbers in the samples' colours."""
-    single = len(drawing.columns) == 1
-    largest = float(np.nanmax(drawing.values, initial=0.0))
+    """The HTML of a table: for each column (sample) the value, its share, and a bar; the shares of a cutflow are efficiencies.
+
+    A cutflow has two: of all events, and of those that passed the cut before.
+    """
+    columns = len(drawing.columns)
+    shares = efficiencies(drawing) if drawing.ordered else {"of all": portions(drawing)}
     head = [escape(drawing.title)]
-    for name, colour in zip(drawing.columns, colours(len(drawing.columns)), strict=True):
-        label = escape(name) if not single else ""
-        head += [f'<span style="border-bottom:2px solid {colour}">{label}</span>' if label else "", ""]
-    if single:
-        head.append("")
+    for name, colour in zip(drawing.columns, colours(columns), strict=True):
+        label = f'<span style="border-bottom:2px solid {colour}">{escape(name)}</span>' if columns > 1 else ""
+        head += [label, *(muted(title) for title in shares), ""]
     lines = []
     for i, label in enumerate(drawing.labels[:MOST_ROWS]):
         line = [escape(label)]
-        for j in range(len(drawing.columns)):
-            value, first = float(drawing.values[i, j]), float(drawing.values[0, j])
-            line += [
-                _value_text(drawing, i, j),
-                percent_text(value / first) if first > 0 and value >= 0 else "",
-            ]
-        if single:
-            line.append(bar(float(drawing.values[i, 0]) / largest if largest > 0 else 0.0, colours(1)[0]))
+        for j, colour in enumerate(colours(columns)):
+            line.append(_value_text(drawing, i, j))
+            line += [_share_text(drawing, share, i, j) for share in shares.values()]
+            line.append(bar(_length(drawing, i, j), colour, BAR if columns == 1 else BAR // 2))
         lines.append(line)
     left_out = len(drawing.labels) - MOST_ROWS
     more = muted(f"and {left_out} more rows") if left_out > 0 else ""
-    return table(head, lines, numeric=range(1, 2 * len(drawing.columns) + 1)) + more
+    wide = 2 + len(shares)
+    numeric = [1 + wide * j + k for j in range(columns) for k in range(wide - 1)]
+    return table(head, lines, numeric=numeric) + more
+
+
+def efficiencies(drawing: Rows) -> dict[str, NDArray[np.float64]]:
+    """Of a cutflow, by title: what passes of all, and of what passed the cut before; shape (rows, columns), nan where undefined."""
+    values = drawing.values
+    before = np.concatenate([values[:1], values[:-1]])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            title: np.where(below > 0, values / below, np.nan)
+            for title, below in (("of all", values[:1]), ("of previous", before))
+        }
+
+
+def portions(drawing: Rows) -> NDArray[np.float64]:
+    """Of categories: the share of each in the sum of all, those without a row included; shape (rows, columns)."""
+    everything = drawing.values.sum(axis=0) + drawing.other
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(everything > 0, drawing.values / everything, np.nan)
+
+
+def _share_text(drawing: Rows, share: NDArray[np.float64], row: int, column: int) -> str:
+    """A share in percent; its binomial error is said on the pointer's wish."""
+    value = float(share[row, column])
+    if not 0 <= value < np.inf:
+        return ""
+    content, error = float(drawing.values[row, column]), float(drawing.errors[row, column])
+    title = ""
+    if 0 < value < 1 and content > 0 and error > 0:
+        entries = (content / error) ** 2 / value  # of as many unweighted events, of which `value` pass
+        title = f' title="± {100 * np.sqrt(value * (1 - value) / entries):.2g} %"'
+    return f"<span{title}>{percent_text(value)}</span>"
+
+
+def _length(drawing: Rows, row: int, column: int) -> float:
+    """The length of a bar, relative to the longest of its column."""
+    largest = float(np.nanmax(drawing.values[:, column], initial=0.0))
+    return float(drawing.values[row, column]) / largest if largest > 0 else 0.0
 
 
 def _value_text(drawing: Rows, row: int, column: int) -> str:

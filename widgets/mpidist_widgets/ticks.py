@@ -11,13 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Tick", "browser_number", "grown", "linear_ticks", "log_ticks"]
+__all__ = ["Tick", "browser_number", "linear_ticks", "log_ticks", "stepped"]
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUFFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-
-HEADROOM = 1.12
-"""The highest point of a plot is at this fraction (inverse) of its axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +90,17 @@ def browser_number(value: float) -> str:
     return np.format_float_scientific(value, trim="-", exp_digits=1)
 
 
-def grown(limit: float | None, wanted: float, *, settle: bool) -> float:
-    """The next upper limit of an axis that is at `limit` while the data want `wanted`.
+def stepped(
+    before: tuple[float, float] | None, low: float, high: float, *, settle: bool
+) -> tuple[float, float]:
+    """Limits of an axis that has to show `low` to `high`, on a grid of nice steps, about ten of them.
 
-    Grows with the data, shrinks by an eighth of the difference, so that nothing jumps; `settle` (the last
-    picture) takes what the data want, so that a view opened later looks the same. Works for any
-    quantity that should follow another smoothly from below.
+    As long as the limits `before` do and are at most twice as wide, they stay: an axis moves in rare steps, and
+    does not follow every picture. `settle` (the last picture) takes what the data want, so that a view opened later looks the same.
     """
-    if limit is None or settle or wanted >= limit:
-        return wanted
-    return limit - (limit - wanted) / 8
+    if before is not None and not settle:
+        fits = before[0] <= low and high <= before[1]
+        if fits and high - low >= 0.5 * (before[1] - before[0]):
+            return before
+    step = _nice_step((high - low) / 10)
+    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step

@@ -1,4 +1,4 @@
-"""`RunView`: everything about a run in one widget, live. It only observes, and calls stop, pause and resume."""
+"""`RunView`: everything about a run in one widget, live. It only observes, and calls stop, pause, resume and set."""
 
 from __future__ import annotations
 
@@ -7,20 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 import hist
 import ipywidgets
+from IPython import get_ipython
+from IPython.display import publish_display_data
 
+from .card import PlotCard
+from .deck import Deck
 from .drawing import Cells, Curves, draw_histogram
+from .export import Export
+from .heatmap import LiveHeatmap
 from .live import Part
-from .plots import LiveHeatmap, LiveHistogram, PlotCard
+from .parameters import Parameters
+from .plots import LiveHistogram
 from .status import Controls, Failures, Progress, RankTable
+from .still import Still
 from .style import message
 from .tables import Cutflow, Listing, Values, is_number
 from .verdict import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mpidist.run import Run
     from mpidist.snapshot import Snapshot
 
+    from .options import Options
+
 __all__ = ["RunView", "part_for"]
+
+LARGE: dict[str, Any] = {"width": 720, "height": 430}
+"""Of the only plot of a run, pixels."""
 
 
 class RunView(Part):
@@ -36,32 +51,29 @@ class RunView(Part):
         self.progress = Progress()
         self.controls = Controls()
         self.verdict = Verdict()
+        self.parameters = Parameters()
         self.failures = Failures()
         self.ranks = RankTable()
         self.cards: dict[str, Part] = {}
+        self.menus: dict[str, Export] = {}
         self._values: Values | None = None
         self._order: tuple[str, ...] = ()
+        self._still = Still(publish_display_data)
         self.progress.layout.flex = "1 1 auto"
         self.progress.layout.width = "auto"
         top = ipywidgets.HBox(
             [self.progress, self.controls],
             layout=ipywidgets.Layout(width="100%", align_items="center", max_width="1300px"),
         )
-        self._grid = ipywidgets.GridBox(
-            layout=ipywidgets.Layout(
-                grid_template_columns="repeat(auto-fill, 396px)",
-                grid_gap="14px 16px",
-                width="100%",
-                margin="6px 0",
-            )
-        )
+        self.deck = Deck(self._lock)
         self._ending = ipywidgets.HTML()
         self.children = (
             top,
             self.verdict,
             self._ending,
+            self.parameters,
             self.failures,
-            self._grid,
+            self.deck,
             self.ranks,
             self._problem,
         )
@@ -71,6 +83,7 @@ class RunView(Part):
         """Take the order of the results and give the buttons their run."""
         self._order = tuple(run.plan.results)
         self.controls.attach(run)
+        self.parameters.attach(run)
 
     def idle(self, state: str) -> None:
         """A state without snapshots: before the first, or after a run that could not go on."""
@@ -85,14 +98,29 @@ class RunView(Part):
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw `snapshot` in all parts; a part that cannot draw says so in its own place."""
-        for part in (self.progress, self.controls, self.verdict, self.failures, self.ranks):
+        for part in (self.progress, self.controls, self.verdict, self.parameters, self.failures, self.ranks):
             part._draw(snapshot)
         self._show_ending()
         self._add_cards(snapshot)
-        for card in self.cards.values():
-            card._draw(snapshot)
+        self.deck.draw(snapshot)
         if self._values is not None:
             self._values._draw(snapshot)
+        self._still.offer(snapshot, self._looks)
+
+    @property
+    def _looks(self) -> dict[str, Options]:
+        """How the plots are drawn now."""
+        return {name: card.options for name, card in self.cards.items() if isinstance(card, PlotCard)}
+
+    def _ipython_display_(self) -> None:
+        """Show the live view in a notebook, and the copy of it that a saved notebook shows without its kernel."""
+        shell = get_ipython()
+        if shell is None or not hasattr(shell, "kernel"):
+            raise NotImplementedError  # IPython's way to ask for another representation
+        publish: Callable[..., None] = publish_display_data
+        publish({**self._repr_mimebundle_(), "text/plain": repr(self.run)})
+        with self._lock:
+            self._still.display(self.run.snapshot, self._looks)
 
     def _add_cards(self, snapshot: Snapshot) -> None:
         """Cards for results that are seen for the first time, plots first, then in the order in which they were named."""
@@ -103,24 +131,28 @@ class RunView(Part):
             self._values = Values(numbers)
         elif not new:
             return
+        alone = len(set(self._order) - set(numbers)) == 1
         for name in new:
-            self.cards[name] = part_for(name, results[name])
+            card = self.cards[name] = part_for(name, results[name], **(LARGE if alone else {}))
+            card.attach(self.run)
+            self.menus[name] = Export(name, results[name], card, self.run)
         place = {name: i for i, name in enumerate(self._order)}
         plots_first = sorted(
             self.cards,
             key=lambda name: (not isinstance(self.cards[name], PlotCard), place.get(name, len(place))),
         )
-        cards: list[Any] = [self.cards[name] for name in plots_first]
-        self._grid.children = (*cards, *([self._values] if self._values is not None else []))
+        self.deck.arrange(
+            self.cards, plots_first, self.menus, [self._values] if self._values is not None else []
+        )
 
 
-def part_for(name: str, value: object) -> Part:
-    """The part that shows a result of this kind."""
+def part_for(name: str, value: object, **size: Any) -> Part:
+    """The part that shows a result of this kind; `size` is the `width` and `height` of a plot in pixels."""
     if isinstance(value, hist.BaseHist):
         drawing = draw_histogram(value)
         if isinstance(drawing, Curves):
-            return LiveHistogram(name)
-        return LiveHeatmap(name) if isinstance(drawing, Cells) else Cutflow(name)
+            return LiveHistogram(name, **size)
+        return LiveHeatmap(name, **size) if isinstance(drawing, Cells) else Cutflow(name)
     if is_number(value) and not isinstance(value, Mapping):
         return Values((name,))
     return Listing(name)
