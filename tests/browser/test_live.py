@@ -92,7 +92,7 @@ def enabled(page: Page, word: str) -> bool:
 
 
 def test_plots_move_and_the_last_one_is_the_result(lab: Lab) -> None:
-    page = threads(lab, "run.wait(); print(run.receipt)", files=30, seconds=0.2)
+    page = threads(lab, "run.wait(); print(run.receipt)", files=30, seconds=0.5)
     early, picture = page.attribute(OUTLINE, "d"), pixels(page)
     assert "% of" in page.text(".mpidist-coverage")
     page.wait_for(lambda: page.attribute(OUTLINE, "d") != early, "another outline")

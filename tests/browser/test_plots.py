@@ -1,0 +1,141 @@
+"""Plots in a real JupyterLab while a run goes on: tools, the pointer, keys, ranges as cuts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+if TYPE_CHECKING:
+    from .lab import Lab, Page
+
+pytestmark = pytest.mark.browser
+
+DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
+OUTLINE = ".mpidist-plot .bqplot .curve path.line"
+
+PLAN = f"""
+import time
+from pathlib import Path
+import mpidist as md
+from mpidist.plan import make_plan
+from mpidist.run import Run
+from mpidist.threadworld import ThreadWorld
+from mpidist_widgets import LiveHistogram
+
+for number in range(60):
+    link = Path(f"d{{number}}.root")
+    if not link.exists():
+        link.symlink_to({str(DIMUON)!r})
+
+def slowly(pt):
+    time.sleep(0.5)
+    return pt
+
+events = md.open({{
+    "data": [f"d{{number}}.root:Events" for number in range(0, 20)],
+    "zjets": md.open([f"d{{number}}.root:Events" for number in range(20, 60)], weight=0.5),
+}})
+pt = md.apply(slowly, events.Muon.pt, type="var * float64")
+run = Run(make_plan({{"pt": md.hist(pt, md.axis.Regular(60, 0, 60, label="$p_T$ [GeV]"))}}), ThreadWorld(2))
+plot = LiveHistogram("pt", stack=True, ratio=True).follow(run)
+plot
+"""
+
+
+@pytest.fixture
+def page(lab: Lab, request: pytest.FixtureRequest) -> Page:
+    """A notebook with a live plot of two samples."""
+    cells = [PLAN, "run.stop()", "exec(plot.surface.code); n = md.compute(n=md.sum(cut)).n; print(n)"]
+    opened = lab.open(f"{request.node.name}.ipynb", cells)
+    opened.run(0)
+    opened.wait_for(lambda: opened.attribute(OUTLINE, "d"), "the first plot")
+    return opened
+
+
+def box(page: Page, selector: str) -> tuple[float, float, float, float]:
+    found = page.script(
+        "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
+        "return [box.left, box.top, box.width, box.height];",
+        selector,
+    )
+    return tuple(map(float, found))  # type: ignore[return-value]
+
+
+def drag(page: Page, start: float, end: float) -> None:
+    """Drag over the plot between two fractions of its width."""
+    area = page.elements(".mpidist-area")[0]
+    width = area.size["width"]
+    begin = ActionChains(page.driver).move_to_element_with_offset(area, int((start - 0.5) * width), 10)
+    begin.click_and_hold().move_by_offset(int((end - start) * width / 2), 3)
+    begin.move_by_offset(int((end - start) * width / 2), 3).release().perform()
+
+
+def x_ticks(page: Page) -> list[str]:
+    words = page.script(
+        "return [...document.querySelectorAll('.mpidist-plot .bqplot .axis')].map((axis) =>"
+        "[...axis.querySelectorAll('.tick text')].map((node) => node.textContent))[0];"
+    )
+    return [str(word) for word in words]
+
+
+def test_zoom_survives_updates_and_reset_ends_it_without_moving_the_plot(page: Page) -> None:
+    before = box(page, ".mpidist-plot .bqplot")
+    whole = x_ticks(page)
+    drag(page, 0.25, 0.5)
+    page.wait_for(lambda: all(14 < float(word) < 31 for word in x_ticks(page)), "the zoom")
+    zoomed = x_ticks(page)
+    seen = page.text(".mpidist-coverage")
+    page.wait_for(lambda: page.text(".mpidist-coverage") != seen, "an update")
+    assert x_ticks(page) == zoomed
+    assert box(page, ".mpidist-plot .bqplot") == before
+    page.click("button.mpidist-reset")
+    page.wait_for(lambda: x_ticks(page) == whole, "the whole axis")
+    assert not page.console()
+
+
+def test_tools_and_legend_work_by_keyboard(page: Page) -> None:
+    before = box(page, ".mpidist-plot .bqplot")
+    for selector in ("button.mpidist-log", ".mpidist-legend button:nth-child(2)"):
+        was = page.attribute(selector, "aria-pressed")
+        page.script("document.querySelector(arguments[0]).focus();", selector)
+        page.driver.switch_to.active_element.send_keys(Keys.SPACE)
+        other = "false" if was == "true" else "true"
+        page.wait_for(lambda: page.attribute(selector, "aria-pressed") == other, "a pressed key")  # noqa: B023
+    assert page.attribute("button.mpidist-log", "aria-label") == "logarithmic scale of pt"
+    assert box(page, ".mpidist-plot .bqplot") == before
+    assert not page.console()
+
+
+def test_bins_are_read_with_the_pointer_and_with_keys(page: Page) -> None:
+    area = page.elements(".mpidist-area")[0]
+    ActionChains(page.driver).move_to_element_with_offset(area, 20, 10).move_by_offset(2, 1).perform()
+    page.wait_for(lambda: "GeV" in page.text(".mpidist-tip"), "the tip")
+    tip = page.text(".mpidist-tip")
+    assert "data" in tip
+    assert "zjets" in tip
+    page.wait_for(lambda: page.text(".mpidist-tip") != tip, "an update of the tip")
+    first = page.text(".mpidist-tip").partition(" GeV")[0]
+    page.script("arguments[0].focus();", area)
+    page.driver.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    page.wait_for(lambda: page.text(".mpidist-tip").partition(" GeV")[0] != first, "the next bin")
+    assert not page.console()
+
+
+def test_a_dragged_range_becomes_a_cut(page: Page) -> None:
+    page.click("button.mpidist-range")
+    page.wait_for(lambda: page.attribute("button.mpidist-range", "aria-pressed") == "true", "the tool")
+    drag(page, 0.25, 0.5)
+    page.wait_for(lambda: page.text(".mpidist-said"), "the integral")
+    assert "%" in page.text(".mpidist-said")
+    page.click(".mpidist-readout button")
+    page.wait_for(page.elements(".mpidist-readout input")[0].is_displayed, "the code")
+    code = str(page.script("return document.querySelector('.mpidist-readout input').value"))
+    assert code.startswith("cut = run.select('pt', 1")
+    page.run(1)
+    page.run(2, timeout=120)
+    assert "data" in page.output_text(2)  # a number for each sample
+    assert not page.console()
