@@ -4,12 +4,17 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from mpidist.world import World
+
+# The machine may be busy: how long an example takes says nothing.
+settings.register_profile("mpidist", deadline=None)
+settings.load_profile("mpidist")
 
 
 @pytest.fixture(scope="session")

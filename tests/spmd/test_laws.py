@@ -323,7 +323,6 @@ words = st.dictionaries(st.integers(0, 25), st.sampled_from(["stop", "pause"]), 
 
 @settings(
     max_examples=12,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(

@@ -107,7 +107,7 @@ def test_all_entries_of_a_file_that_claims_many(load: Load) -> None:
 
 
 @pytest.mark.parametrize("name", PIECES)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(random=st.data())
 def test_any_chunking_gives_the_same_events(load: Load, name: str, random: st.DataObject) -> None:
     dataset, info, reader = load(name)
@@ -123,7 +123,7 @@ def test_any_chunking_gives_the_same_events(load: Load, name: str, random: st.Da
 
 
 @pytest.mark.parametrize("name", PIECES)
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(random=st.data())
 def test_needed_buffers_give_the_same_as_all(load: Load, name: str, random: st.DataObject) -> None:
     dataset, info, reader = load(name)

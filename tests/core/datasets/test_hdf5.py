@@ -67,7 +67,7 @@ def test_all_layouts(load: Load, path: Path) -> None:
     }
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(0, 5), max_size=3).map(sorted))
 def test_any_chunking(load: Load, path: Path, cuts: list[int]) -> None:
     dataset, info, reader = load(path)

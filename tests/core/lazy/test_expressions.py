@@ -226,7 +226,7 @@ def test_a_chunk_of_which_no_event_is_left(name: str, origin: Any, events: lazy.
     assert [shown(each) for each in found] == [shown(each) for each in whole]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     names=st.lists(st.sampled_from(sorted(EXPRESSIONS)), min_size=1, max_size=4, unique=True),
     cuts=st.lists(st.integers(0, 60), max_size=4).map(sorted),

@@ -60,7 +60,7 @@ MAKERS: dict[str, Make] = {
     "reduce": lambda e: results.reduce(_lists, e.jet.pt, zero=list, add=_added),
 }
 
-settled = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8, deadline=None)
+settled = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8)
 
 weights = st.sampled_from(["none", "number", "each event"])
 
