@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,10 +13,17 @@ import pytest
 from hist import axis, storage
 from numpy.testing import assert_allclose, assert_array_equal
 
+import mpidist as md
 from mpidist.estimate import Estimate, Interval
+from mpidist.plan import make_plan
+from mpidist.run import Run
+from mpidist.spmd.loop import Pace
+from mpidist.threadworld import ThreadWorld
 from mpidist.values import Results
 from mpidist_widgets import LiveHeatmap, LiveHistogram, card
 from mpidist_widgets.heatmap import whole_cells
+
+DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
 
 
 def filled(scale: int = 1) -> Any:
@@ -41,7 +50,7 @@ def plane() -> Any:
 
 @pytest.fixture(autouse=True)
 def _coverage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(card, "coverage_text", lambda snapshot: snapshot.coverage)
+    monkeypatch.setattr(card, "coverage_text", lambda snapshot: getattr(snapshot, "coverage", ""))
 
 
 def snapshot(
@@ -387,3 +396,30 @@ def test_a_heat_map_shows_one_sample_at_a_time() -> None:
 )
 def test_cells_get_whole_pixels_if_that_is_cheap(pixels: int, cells: int, spare: int, size: int) -> None:
     assert whole_cells(pixels, cells, spare) == size
+
+
+def test_a_run_that_starts_again_with_other_parameters_leaves_a_ghost(tmp_path: Path) -> None:
+    for number in range(6):
+        (tmp_path / f"d{number}.root").symlink_to(DIMUON)
+    muons = md.open(f"{tmp_path}/d*.root:Events").Muon
+    least = md.param("least", 10.0, min=0, max=50)
+    plan = make_plan({"mass": md.hist(muons.pt[muons.pt > least], md.axis.Regular(20, 0, 100))})
+    run = Run(plan, ThreadWorld(2), pace=Pace(period=0.001)).wait()
+    plot = LiveHistogram("mass")
+    plot.attach(run)
+    ghosts: list[bool] = []
+
+    def draw(snapshot: Any) -> None:
+        plot._draw(snapshot)
+        ghosts.append(plot._ghost_mark is not None)
+
+    run.subscribe(draw)
+    run.set(least=30.0)
+    run.wait()
+    deadline = time.monotonic() + 20
+    while not (ghosts and run.snapshot is not None and plot._snapshot is run.snapshot):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert any(ghosts)
+    assert not ghosts[-1]
+    assert not plot._problem.value
