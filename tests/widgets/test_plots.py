@@ -240,6 +240,17 @@ def test_a_snapshot_costs_one_message_as_long_as_axes_hold(monkeypatch: pytest.M
     assert messages.sent == [("Lines", {"y"})]
 
 
+def test_what_cannot_be_seen_is_not_sent_but_the_last_picture_is_exact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plot = shown(single(3000))
+    messages = Messages(plot, monkeypatch)
+    plot._draw(snapshot(single(3001)))
+    assert not messages.sent
+    plot._draw(snapshot(single(3001), final=True))
+    assert ("Lines", {"y"}) in messages.sent
+
+
 def test_texts_are_told_now_and_then_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     plot = shown(single())
     now = 1e9

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 __all__ = ["LiveHistogram"]
 
 
+UNSEEN = 0.2
+"""Pixels by which everything may be off before it is drawn again; the last picture is exact."""
+
+
 class LiveHistogram(PlotCard):
     """A histogram with one axis, or a profile; several samples overlaid or stacked, with their ratio.
 
@@ -191,7 +195,9 @@ class LiveHistogram(PlotCard):
             self._dots = None
             self._arrange_marks()
         if structure == self._structure:
-            self._lines.y = y
+            least = UNSEEN / (self.height - MARGIN["top"] - MARGIN["bottom"])
+            if self._settled or not np.allclose(y, self._lines.y, rtol=0, atol=least, equal_nan=True):
+                self._lines.y = y
             return
         self._structure = structure
         put(
