@@ -37,7 +37,7 @@ HTML = "text/html"
 RULES = (
     ".jp-OutputArea-child:has(.mpidist-run)~.jp-OutputArea-child:has(.mpidist-still){display:none}"
     # The words "model not found" in place of the view.
-    ".jp-OutputArea-child:has(+.jp-OutputArea-child .mpidist-still) .jp-OutputArea-output.jupyter-widgets:not(:has(*)){display:none}"
+    ".jp-OutputArea-child:has(+.jp-OutputArea-child .mpidist-still) .jp-OutputArea-output.jupyter-widgets{display:none}"
     ".mpidist-still img{color-scheme:light}"
     '[data-jp-theme-light="false"] .mpidist-still img{color-scheme:dark}'
 )
