@@ -15,12 +15,21 @@ from .chunks import Cost
 from .errors import ResultError, near_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from .datasets import Dataset
     from .results import Result
 
 __all__ = ["Plan", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the expressions of a plan need: `buffers` of each chunk; `columns` and the number of `steps` say how files are cut."""
+
+    buffers: frozenset[str]
+    columns: tuple[str, ...]
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -31,16 +40,29 @@ class Plan:
     results: Mapping[str, Result]
     parameters: Mapping[str, Any]
     seed: int = 0
-    buffers: frozenset[str] = field(init=False)
-    columns: tuple[str, ...] = field(init=False)
-    nodes: int = field(init=False)
+    needs: Needs | None = field(default=None, repr=False, kw_only=True)
+    """Found if not given: it is kept where a copy has the same expressions (`dataclasses.replace`)."""
 
     def __post_init__(self) -> None:
-        outputs = self.outputs
-        buffers = lazy.needed_buffers(outputs)
-        object.__setattr__(self, "buffers", buffers)
-        object.__setattr__(self, "columns", self.dataset.columns_of(buffers))
-        object.__setattr__(self, "nodes", len(lazy.Evaluator(outputs)) + len(self.results))
+        if self.needs is None:
+            buffers = lazy.needed_buffers(self.outputs)
+            steps = len(lazy.Evaluator(self.outputs)) + len(self.results)
+            object.__setattr__(self, "needs", Needs(buffers, self.dataset.columns_of(buffers), steps))
+
+    @property
+    def buffers(self) -> frozenset[str]:
+        """The buffers that every chunk needs."""
+        return self._known.buffers
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns by which files are cut into chunks."""
+        return self._known.columns
+
+    @property
+    def _known(self) -> Needs:
+        assert self.needs is not None
+        return self.needs
 
     @property
     def outputs(self) -> list[lazy.Lazy]:
@@ -55,7 +77,7 @@ class Plan:
     @property
     def cost(self) -> Cost:
         """The estimate that chooses the size of chunks."""
-        return Cost(self.nodes)
+        return Cost(self._known.steps)
 
     @property
     def payloads(self) -> frozenset[str]:
@@ -89,6 +111,12 @@ class Plan:
         Raises TypeError for an unknown parameter, LazyUsage for a value that it cannot take.
         """
         return replace(self, parameters={**self.parameters, **_checked(values, self.params)})
+
+    def only(self, names: Collection[str]) -> Plan:
+        """A plan with some of the results. Chunks are cut as for all of them: ranks have these in their memory."""
+        results = {name: result for name, result in self.results.items() if name in names}
+        part = replace(self, results=results, needs=None)
+        return replace(part, needs=replace(self._known, buffers=part.buffers))
 
     def key(self, name: str) -> str:
         """Identifies the value of a result: equal keys mean equal values, as long as the files are the same.

@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .checkpoint import run_card, save
@@ -111,8 +110,8 @@ class Run(Shown):
         """Work on `plan` from now on; not yet begun."""
         reused = {} if file is not None else self._memo.recall(plan, self.id)
         self._reused = reused
-        rest = {name: result for name, result in plan.results.items() if name not in reused}
-        parts = Parts(replace(plan, results=rest) if reused else plan, self._pace, detached=file is not None)
+        rest = plan.results.keys() - reused.keys()
+        parts = Parts(plan.only(rest) if reused and rest else plan, self._pace, detached=file is not None)
         if not rest:
             parts.excuse()
         number = f"{self.id}-{self._aims}" if self._aims else self.id

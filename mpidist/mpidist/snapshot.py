@@ -270,6 +270,14 @@ class Snapshot:
         return Results(values, broken)
 
     @property
+    def taken(self) -> str:
+        """In words, which results did not have to be computed; empty if all had to be."""
+        if not self.reused:
+            return ""
+        names = "everything" if len(self.reused) == len(self.names) else ", ".join(self.reused)
+        return f"{names} unchanged, as computed before"
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of all results, in the user's order."""
         own = tuple(self.parts[-1].plan.results) if self.parts else ()

@@ -94,6 +94,8 @@ def plain_line(snapshot: Snapshot) -> str:
         text += f", {progress.files_unscanned} files to scan"
     if snapshot.failures:
         text += f", {len(snapshot.failures)} failed"
+    if snapshot.taken:
+        text += f"; {snapshot.taken}"
     return text
 
 

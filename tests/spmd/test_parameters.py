@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 import mpidist as md
+from mpidist.chunks import Cost
 from mpidist.errors import LazyUsage, WorldError
 from mpidist.memo import Memo
 from mpidist.plan import make_plan
 from mpidist.run import Run
 from mpidist.session import Session
 from mpidist.spmd.loop import Pace
+from mpidist.terminal import plain_line
 from mpidist.threadworld import ThreadWorld
 
 if TYPE_CHECKING:
@@ -154,6 +156,22 @@ def test_a_run_at_rest_takes_other_values_too(files: Path, how: str) -> None:
     assert run.result().hard == expected(files, "hard", cut=35.0)
 
 
+def test_what_is_computed_again_is_cut_as_before_and_reads_nothing(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Cost, "most_bytes", 300_000
+    )  # several chunks a file, whose size depends on the columns
+    run = Run(make_plan(results(files)), ThreadWorld(1, cache=10**9), pace=FAST)
+    chunks = run.wait().receipt.chunks_total
+    run.set(cut=30.0).wait()
+    assert run.reused == ("near", "all", "text")
+    assert run.receipt.chunks_total == chunks > 6
+    assert run.snapshot is not None
+    assert sum(status.bytes_read for status in run.snapshot.ranks) == 0
+    assert run.result().hard == expected(files, "hard", cut=30.0)
+
+
 def test_the_same_values_change_nothing(files: Path) -> None:
     world = Counted()
     run = Run(make_plan(results(files)), world, pace=FAST)
@@ -202,6 +220,8 @@ def test_a_session_takes_what_has_not_changed_from_earlier_runs(files: Path) -> 
     again = session.run(made, pace=FAST)
     assert again.result().all == first.all
     assert again.reused == ("near", "all", "text")
+    assert again.snapshot is not None
+    assert plain_line(again.snapshot).endswith("; near, all, text unchanged, as computed before")
     assert world.tasks[1:] == [["hard", "users"]]
     third = session.run(made, pace=FAST)  # what the user's own functions do may have changed
     assert third.result().users == again.result().users

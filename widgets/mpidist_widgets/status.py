@@ -119,6 +119,8 @@ def detail_words(snapshot: Snapshot) -> list[str]:
     if progress.files_unscanned:
         words.append(f"{_count(progress.files_unscanned, 'file')} to scan")
     words.append(_count(len(snapshot.ranks), "rank"))
+    if snapshot.taken:
+        words.append(escape(snapshot.taken))
     if snapshot.failures:
         words.append(_count(len(snapshot.failures), "failure"))
     return words

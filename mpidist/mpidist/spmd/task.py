@@ -281,7 +281,7 @@ def probe(
         infos.sort(key=lambda info: info.ref.index)
         table = table_of(plan, infos)
         for chunks in _rounds(table.chunks):
-            values = _probe_values(replace(plan, results=waiting), chunks, table, reader, rank)
+            values = _probe_values(replace(plan, results=waiting, needs=None), chunks, table, reader, rank)
             if values is None:
                 return None
             for name, value in values.items():
