@@ -9,7 +9,7 @@ A part can let go of work: its ranks give some away (`Part.given`), or it has en
 pool with its owner; when another part has begun with it, the owner hands it over. A part that ends before it has a state returns its
 shares to the pool, as if it had never been. So the receipt is right at every moment, whoever dies.
 
-Nothing here knows threads or ranks: `mpidist.run` calls it under its lock.
+Nothing here knows threads or ranks: `mpidist.work` calls it under its lock.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Parts:
     def __init__(self, plan: Plan, pace: Pace, *, detached: bool = False) -> None:
         self._plan, self._pace, self._detached = plan, pace, detached
         self._parts: list[Part] = []
+        self._numbers = 0
         self._void: Part | None = None
         self._unbegun = Lease.whole(plan.dataset.files)
         self._probed: Mapping[str, object] | None = None if plan.probes() else {}
@@ -117,12 +118,14 @@ class Parts:
         for share in shares:
             lease |= share.lease
         everything = lease == Lease.whole(self._plan.dataset.files)
+        self._numbers += 1
         task = Start(
             self._plan,
             self._pace,
             None if everything else lease,
             self._probed or None,
             self._detached,
+            self._numbers,
             self.wish,
         )
         return Part(task, world, shares)

@@ -99,7 +99,7 @@ class Work:
             if not part.end or (part.end == "paused" and not part.shed):
                 part.end = ""
                 part.gifts_met = part.gifts
-                tasks.append((part, Resume(again=True, detached=True)))
+                tasks.append((part, Resume(again=True, detached=True, number=part.task.number)))
             elif part.end in ("lost", "failed"):
                 self.parts.shed(part)
         self._go(tasks)
@@ -182,8 +182,12 @@ class Work:
                 part.end = ""
                 part.gifts_met = part.gifts  # nobody waits for them any more
             self.state = "running"
-        task = Resume(detached=self._kept is not None, wish=self.parts.wish)
-        self._go([(part, task) for part in paused])
+        self._go(
+            [
+                (part, Resume(detached=self.detached, number=part.task.number, wish=self.parts.wish))
+                for part in paused
+            ]
+        )
 
     def prioritise(self, sample: int) -> None:
         """Do the chunks of a sample (by number; -1: of none) before the others, from the next slice on."""
@@ -313,6 +317,9 @@ class Work:
             self._end_badly(part, outcome)
             return
         meta, buffers = cast("Message", outcome[0])
+        if meta["kind"] == "unknown":
+            self._end_unknown(part)
+            return
         self._receive(part, meta, buffers)
         word = {"stopped": "stop", "paused": "pause"}.get(meta["state"], "")
         world = self.crew[part.world]
@@ -328,6 +335,19 @@ class Work:
             self._parting.notify_all()
         if word:  # its ranks may have heard it from somebody else: it holds for all
             self._tell(word)
+
+    def _end_unknown(self, part: Part) -> None:
+        """Its ranks do not have it: they were never sent it, or an earlier task of it has failed there. Others do what it lacks."""
+        with self._parting:
+            self.parts.ended(part, "lost")
+            self.parts.shed(part)
+            self._parting.notify_all()
+        logger.warning(
+            "run %s: the ranks of %s do not have its part %d (any more); what it lacks is done again",
+            self._id,
+            self.crew[part.world].name,
+            part.task.number,
+        )
 
     def _end_badly(self, part: Part, error: BaseException) -> None:
         """What it lacks is done by others, if its ranks are gone and there are others."""

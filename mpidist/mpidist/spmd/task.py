@@ -1,11 +1,12 @@
 """What a run sends to its ranks: find the ranges of open axes, then loop; or go on after a pause.
 
-Rank 0 publishes, and at the end returns, messages of three kinds (`meta["kind"]`):
+Rank 0 publishes, and at the end returns, messages of four kinds (`meta["kind"]`):
 
 - ``scan``: how many of the files that open axes need are scanned;
 - ``begin``: the hosts of the ranks, how many files of each sample there are, and the ranges found for open axes, once (not
   ``work``: it was stopped before they were found);
-- ``state``: the exact state after an exchange, with the files and chunks that are new in it, and those that were given away.
+- ``state``: the exact state after an exchange, with the files and chunks that are new in it, and those that were given away;
+- ``unknown``: these ranks do not have the part that they are to go on with.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ import numpy as np
 
 from mpidist.chunks import file_order
 from mpidist.datasets import Reader, scan
-from mpidist.errors import WorldError
 from mpidist.ledger import Table
 from mpidist.spmd.comm import wait
 from mpidist.spmd.exchange import drive, share, until
@@ -60,7 +60,8 @@ class Start:
     """A task that runs a plan on a lease of work.
 
     `lease` restricts the work (None: all files). `probed` are ranges of open axes that an earlier part found. If it is `detached`, it
-    may go on without a kernel: then the ranks keep its last message for the next one (see `Resume`). `wish` says which sample comes first.
+    may go on without a kernel: then the ranks keep its last message for the next one (see `Resume`). `number` is that of the part
+    of the run; ranks keep one part of a run at a time. `wish` says which sample comes first.
     """
 
     plan: Plan
@@ -68,10 +69,13 @@ class Start:
     lease: Lease | None = None
     probed: Mapping[str, object] | None = None
     detached: bool = False
+    number: int = 0
     wish: Wish = field(default_factory=Wish)
 
     def __call__(self, rank: Rank) -> Message | None:
         """Collective. Returns the last message on rank 0."""
+        _forget(rank)
+        rank.kept["number"] = self.number
         with _at_work(rank, detached=self.detached):
             return self._run(rank)
 
@@ -120,25 +124,30 @@ class Start:
 
 @dataclass(frozen=True)
 class Resume:
-    """A task that goes on with a paused run, from the ranks' own state.
+    """A task that goes on with part `number` of a run, which is paused, from the ranks' own state.
 
-    `again`: for a kernel that has not heard of it before, which gets everything; also the end of a detached run that has ended
-    meanwhile.
+    `again`: for a kernel that has not heard of it before, which gets everything; also the end of a detached part that has ended
+    meanwhile. If some rank does not have that part, the message says so, and all of them forget what they have of the run.
     """
 
     again: bool = False
     detached: bool = False
+    number: int = 0
     wish: Wish = field(default_factory=Wish)
     """May have come while they were paused."""
 
     def __call__(self, rank: Rank) -> Message | None:
         """Collective. Returns the last message on rank 0."""
-        if "loop" not in rank.kept and "last" not in rank.kept:
-            msg = "the ranks do not know this run (any more)"
-            raise WorldError(msg)
+        known = rank.kept.get("number") == self.number
+        here = [known and "loop" in rank.kept, known and "last" in rank.kept]
+        # Agreed upon: a rank on which an earlier task has failed has forgotten what others may still have.
+        paused, over = wait(rank.comm.allgather(np.array(here, dtype=np.int64))).min(axis=0).tolist()
+        if not (paused or over):
+            _forget(rank)
+            return ({"kind": "unknown"}, []) if rank.rank == 0 else None
         if self.again and rank.rank == 0:
             rank.publish(*rank.kept["begin"])
-        if "last" in rank.kept:
+        if over:
             return cast("Message | None", rank.kept["last"])
         loop: Loop = rank.kept["loop"]
         loop.hear(self.wish)
@@ -146,6 +155,13 @@ class Resume:
             loop.tell_again()
         with _at_work(rank, detached=self.detached):
             return _looped(loop, rank, detached=self.detached)
+
+
+def _forget(rank: Rank) -> None:
+    """Let go of all that this rank has of the run."""
+    if "loop" in rank.kept:
+        rank.kept["loop"].reader.close()
+    rank.kept.clear()
 
 
 def _met(rank: Rank, memory: Memory) -> tuple[list[str], bool]:
@@ -166,13 +182,12 @@ def _looped(loop: Loop, rank: Rank, *, work: bool = True, detached: bool = False
     verdict, reduced = loop.run(rank, publish, work=work)
     last = None if reduced is None else state_message(reduced)
     if verdict != "paused":
-        loop.reader.close()
         if rank.memory is not None:
             rank.memory.learn(loop.plan, loop.table, loop.queues)
-        begin = rank.kept["begin"]
-        rank.kept.clear()
+        begin, number = rank.kept["begin"], rank.kept["number"]
+        _forget(rank)
         if detached:
-            rank.kept.update(begin=begin, last=last)
+            rank.kept.update(begin=begin, number=number, last=last)
     return last
 
 
