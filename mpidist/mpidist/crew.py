@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import RankDied
-from .spmd.header import give
+from .spmd.header import again, give
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -142,6 +142,11 @@ class Crew:
         """A word to all ranks that are at work."""
         for number in {part.world for part in self._parts.active}:
             self._worlds[number].control(self.run, word)
+
+    def ask_again(self, part: Part) -> None:
+        """Let the ranks of a part tell all of its table, if a state could not be read because a message before it is missing."""
+        if part.unread and not part.end:
+            self._worlds[part.world].control(self.run, again(part.unread))
 
     # -------------------------------------------------------------------- dividing
 

@@ -66,6 +66,8 @@ class Part:
     gifts: int = 0
     """The number of the last request to give work away; `gifts_met` of the last that was met."""
     gifts_met: int = 0
+    unread: int = 0
+    """The number of the newest state, if it cannot be read because a message before it is missing."""
     given: Lease = NOTHING
     elsewhere: Lease = NOTHING
     _failures: tuple[Failure, ...] = ()
@@ -100,14 +102,19 @@ class Part:
         """The table that a state is about; None if a message before it is missing (the last one brings the whole table)."""
         table, size = self.table, tuple(meta["table"])
         assert table is not None
+        given = NOTHING
         if growth:
             grown: Growth = pickle.loads(growth)  # as above
-            self.given |= grown.given
+            given = grown.given
             if (len(table.files), len(table.chunks)) != size:
                 if (len(grown.files), len(grown.chunks)) == size:
                     table = replace(table, files=(), chunks=())
                 table = table.extended(grown.files, grown.chunks)
-        return table if (len(table.files), len(table.chunks)) == size else None
+        if (len(table.files), len(table.chunks)) != size:
+            return None
+        # Only now: what it has given is no remainder of its, and that is known by the chunks of the table.
+        self.given |= given
+        return table
 
     def _file_failures(self, table: Table) -> tuple[Failure, ...]:
         return tuple(
@@ -129,6 +136,7 @@ class Part:
             return
         self.gifts_met = int(meta["gift"])
         table = self._grown(meta, bytes(buffers[4]))
+        self.unread = int(meta["sequence"]) if table is None else 0
         if table is None:
             return
         sums, maxima = (np.frombuffer(buffer, dtype=np.int64) for buffer in buffers[:2])

@@ -288,6 +288,7 @@ class Work:
         try:
             with self.lock:
                 self.parts.receive(part, meta, buffers)
+                self.crew.ask_again(part)
         except Exception as error:  # noqa: BLE001 (kept and shown)
             self._fail(error)
             return False

@@ -33,10 +33,11 @@ LISTS = ak.types.from_datashape("var * float32", highlevel=False)
 
 
 class Mortal(ThreadWorld):
-    """Ranks as threads that can die: from then on nothing is heard of them."""
+    """Ranks as threads that can die: from then on nothing is heard of them. Messages get lost if `lost(meta)` says so."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, lost: Callable[[dict[str, Any]], bool] = lambda _: False) -> None:
         super().__init__(size)
+        self.lost = lost
         self._ends: list[Callable[[BaseException], None]] = []
         self.tasks = 0
 
@@ -55,7 +56,7 @@ class Mortal(ThreadWorld):
 
         def message(meta: dict[str, Any], buffers: Any) -> None:
             with lock:
-                if not over.is_set():
+                if not over.is_set() and not self.lost(meta):
                     on_message(meta, buffers)
 
         self._ends.append(end)
@@ -281,6 +282,46 @@ def test_ranks_that_are_interrupted_stop_the_run_everywhere(files: Path) -> None
     worlds[0].control(run.id, "stop")
     assert run.wait(10).state == "stopped"
     assert not run.receipt.complete
+
+
+def test_what_was_given_in_a_state_that_cannot_be_read_is_not_done_twice(
+    files: Path, expected: list[object]
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    def lost(meta: dict[str, Any]) -> bool:
+        """Only the state that tells the gift comes through; it cannot be read without those before it."""
+        if meta["kind"] != "state":
+            return False
+        told.append(meta)
+        return not meta["gift"] or sum(each["gift"] for each in told) > 1
+
+    worlds = Mortal(1, lost), Mortal(1)
+    run = begin(files, worlds[0])
+    until(lambda: any(meta["table"][0] == FILES for meta in told))
+    run.join(worlds[1])
+    until(lambda: told[-1]["gift"])
+    gift = len(told)
+    until(lambda: worlds[1].tasks or len(told) > gift + 5)
+    worlds[0].die()
+    complete(run, expected)
+
+
+def test_a_lost_message_is_asked_for_again(files: Path, expected: list[object]) -> None:
+    brought: list[int] = []
+
+    def lost(meta: dict[str, Any]) -> bool:
+        if meta["kind"] == "state" and meta["growth"]:
+            brought.append(meta["sequence"])
+            return len(brought) in (1, 2)
+        return False
+
+    world = Mortal(2, lost)
+    run = begin(files, world)
+    until(lambda: run.progress.chunks_done)
+    assert run.state == "running"
+    assert not run.receipt.complete
+    complete(run, expected)
 
 
 @pytest.mark.parametrize("seed", range(25))

@@ -25,9 +25,11 @@ __all__ = [
     "Gift",
     "Headers",
     "Wish",
+    "again",
     "gift_of",
     "give",
     "row",
+    "unread_of",
     "wish",
     "wish_of",
     "words_of",
@@ -81,6 +83,16 @@ def gift_of(asked: frozenset[str]) -> Gift:
     """The newest request among the control words."""
     gifts = [Gift(*map(int, word.split(":")[1:])) for word in asked if word.startswith("give:")]
     return max(gifts, default=Gift())
+
+
+def again(sequence: int) -> str:
+    """The control word that asks for all of the table, for the state of that number could not be read without it."""
+    return f"again:{sequence}"
+
+
+def unread_of(asked: frozenset[str]) -> int:
+    """The number of the last state that the kernel could not read; 0 for none."""
+    return max((int(word.split(":")[1]) for word in asked if word.startswith("again:")), default=0)
 
 
 class Wish(NamedTuple):

@@ -32,7 +32,7 @@ from mpidist.spmd.balance import apply_transfers, gifts, transfers
 from mpidist.spmd.cache import Cache, CacheView
 from mpidist.spmd.comm import FIRST_PAUSE, LONGEST_PAUSE
 from mpidist.spmd.exchange import share, tree_reduce, until
-from mpidist.spmd.header import PAUSE, STOP, Gift, Headers, Wish, gift_of, row, wish_of, words_of
+from mpidist.spmd.header import PAUSE, STOP, Gift, Headers, Wish, gift_of, row, unread_of, wish_of, words_of
 from mpidist.spmd.lease import NOTHING, Lease
 from mpidist.spmd.packing import Lengths, Objects, Packed, merge_objects
 from mpidist.spmd.worker import Worker
@@ -178,6 +178,7 @@ class Loop:
         self._words = 0
         self._failures_sent = 0
         self._telling_again = False
+        self._told_all = 0  # the number of the last state that told all of the table
         self._flight_seconds = 0.0
         self._costs: deque[float] = deque([0.0], maxlen=3)
 
@@ -353,11 +354,15 @@ class Loop:
         self._telling_again, self._failures_sent = True, 0
 
     def _told_growth(self, *, last: bool) -> Growth:
-        """What this exchange tells of the table: with the last one all of it, should an earlier message have been lost."""
+        """What this exchange tells of the table: all of it with the last one, and if the kernel has missed some."""
         grown, self._grown = self._grown, Growth()
         self._given |= grown.given
-        last, self._telling_again = last or self._telling_again, False
-        return Growth(list(self.table.files), list(self.table.chunks), self._given) if last else grown
+        # Rank 0 alone tells it, so the others need not agree.
+        missed = unread_of(self.rank.asked()) > self._told_all
+        if not (last or missed or self._telling_again):
+            return grown
+        self._telling_again, self._told_all = False, self.sequence
+        return Growth(list(self.table.files), list(self.table.chunks), self._given)
 
     def _header(self, object_bytes: int) -> NDArray[np.int64]:
         self.sequence += 1
