@@ -131,7 +131,9 @@ class Parts:
         return Part(task, world, shares)
 
     def receive(self, part: Part, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
-        """Take in a message of a part's ranks."""
+        """Take in a message of a part's ranks; nothing of one that has ended, for what it lacked then is others' work."""
+        if part.end:
+            return
         fresh = part.state is None
         given = part.receive(meta, buffers)
         if part.void:

@@ -68,6 +68,25 @@ class Mortal(ThreadWorld):
             end(RankDied("a rank has ended"))
 
 
+class Late(Mortal):
+    """Ranks whose messages come after the news of their death."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.late: list[Callable[[], None]] = []
+
+    def submit(self, run_id: str, task: bytes, on_message: Any, on_end: Any) -> None:
+        self._ends.append(on_end)
+
+        def message(meta: dict[str, Any], buffers: Any) -> None:
+            if self.alive:
+                on_message(meta, buffers)
+            else:
+                self.late.append(lambda: on_message(meta, buffers))
+
+        ThreadWorld.submit(self, run_id, task, message, lambda _: None)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def small_chunks() -> Iterator[None]:
     """Several chunks a file; gifts also when little is left."""
@@ -232,6 +251,18 @@ def test_a_world_that_dies_is_survived(
     assert run.error is None
     assert run.losses == ("a rank has ended",)
     assert "goes on: a rank has ended; its other ranks do that part" in caplog.text
+
+
+def test_states_that_come_after_the_news_of_a_death_are_not_counted(
+    files: Path, expected: list[object]
+) -> None:
+    worlds = Late(1), Mortal(1)
+    run = begin(files, *worlds)
+    until(lambda: run.progress.chunks_done > 10)
+    worlds[0].die()
+    until(lambda: run.losses and len(worlds[0].late) > 5)
+    worlds[0].late[-1]()
+    complete(run, expected)
 
 
 def test_when_all_worlds_die_the_run_fails_and_keeps_what_it_has(files: Path, expected: list[object]) -> None:
