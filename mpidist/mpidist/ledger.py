@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from .errors import WorldError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +25,16 @@ if TYPE_CHECKING:
     from .datasets import FileInfo
     from .errors import Failure
 
-__all__ = ["Elsewhere", "Ledger", "Receipt", "SampleProgress", "Table", "pack_bits", "unpack_bits"]
+__all__ = [
+    "Elsewhere",
+    "Ledger",
+    "Receipt",
+    "SampleProgress",
+    "Table",
+    "check_disjoint",
+    "pack_bits",
+    "unpack_bits",
+]
 
 
 def pack_bits(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -194,6 +206,26 @@ class Ledger:
             left = self.unscanned[i]
             found.append(SampleProgress(name, int(done[i]), int(total[i]), left, round(left * each)))
         return tuple(found)
+
+
+def check_disjoint(ledgers: Sequence[Ledger]) -> None:
+    """Raise WorldError if events are in the results of more than one of the ledgers of a run."""
+    if len(ledgers) < 2:
+        return
+    done = [
+        (chunk.file, chunk.start, chunk.stop, ledger.table)
+        for ledger in ledgers
+        for chunk in ledger.table.chunks
+        if ledger.done[chunk.index]
+    ]
+    done.sort(key=lambda place: place[:3])
+    for (file, start, stop, table), (other, begin, end, _) in pairwise(done):
+        if file == other and begin < stop:
+            raise WorldError(
+                f"entries {begin}-{min(stop, end)} of {table.info[file].ref.path} are in the results twice: two parts of the "
+                f"run have done them, one as {start}-{stop}, one as {begin}-{end}. "
+                "This is a fault of mpidist; please report it. Hint: compute these results in a new run."
+            )
 
 
 @dataclass(frozen=True, slots=True)

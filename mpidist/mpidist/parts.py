@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from .ledger import check_disjoint
 from .part import Part, Share
 from .spmd.header import Wish
 from .spmd.lease import NOTHING, Lease
@@ -75,6 +76,10 @@ class Parts:
         if not states and self._void is not None and self._void.state is not None:
             return (self._void.state,)
         return states
+
+    def check(self) -> None:
+        """Raise WorldError if events are in the states of more than one part."""
+        check_disjoint([state.ledger for state in self.states()])
 
     def waiting(self) -> dict[str, int]:
         """How many files of each sample no part has begun with."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from .errors import Failure, ResultError
 from .estimate import Estimate, Seen, estimate_of
-from .ledger import Ledger, Receipt, SampleProgress
+from .ledger import Ledger, Receipt, SampleProgress, check_disjoint
 from .values import BrokenPayload, Results
 
 if TYPE_CHECKING:
@@ -357,7 +357,8 @@ class Snapshot:
 
     @property
     def receipt(self) -> Receipt:
-        """What the results contain, and what they lack."""
+        """What the results contain, and what they lack. Raises WorldError if they contain something twice."""
+        check_disjoint([part.ledger for part in self.parts])
         progress = self.progress
         return Receipt(
             progress.events_done,

@@ -368,6 +368,10 @@ class Work:
 
     def _come_to_rest(self) -> None:
         """No ranks are at work, and nothing can be given to any; under the lock."""
+        try:
+            self.parts.check()
+        except WorldError as error:
+            self.error = self.error or error
         ends = {part.end for part in self.parts if not part.shed}
         if self.error is not None:
             self.state = "failed"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpidist.ledger import Ledger, Receipt, Table, pack_bits, unpack_bits
+from mpidist.errors import WorldError
+from mpidist.ledger import Ledger, Receipt, Table, check_disjoint, pack_bits, unpack_bits
 
 from .states import failure, ledger, table
 
@@ -44,6 +46,14 @@ def test_what_is_missing_and_progress_by_sample() -> None:
     assert (mc.name, mc.events_done, mc.events_total) == ("mc", 0, 21)
     assert (data.fraction, mc.fraction) == (1.0, 0.0)
     assert ledger(found.table, "012345").complete
+
+
+def test_events_in_two_ledgers_are_an_error_that_names_them() -> None:
+    one, other = ledger(table(10, 20), done="02"), ledger(table(10, 20), done="13")
+    check_disjoint([one, other])
+    check_disjoint([one, ledger(one.table, "", failed="02")])
+    with pytest.raises(WorldError, match=r"entries 0-10 of \S* are in the results twice: two parts"):
+        check_disjoint([one, other, ledger(table(10, 20), done="2")])
 
 
 def test_nothing_at_all_is_complete() -> None:

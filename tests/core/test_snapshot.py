@@ -13,8 +13,9 @@ import hist
 import pytest
 
 import mpidist as md
+from mpidist.chunks import Chunk
 from mpidist.errors import ResultError
-from mpidist.ledger import Elsewhere
+from mpidist.ledger import Elsewhere, Table
 from mpidist.plan import make_plan
 from mpidist.results import Total
 from mpidist.run import Run
@@ -22,7 +23,7 @@ from mpidist.snapshot import Snapshot
 from mpidist.threadworld import ThreadWorld
 from mpidist.values import BrokenPayload, Results
 
-from .states import PART, failure, ledger, part, plan, status, table
+from .states import PART, failure, file, ledger, part, plan, status, table
 
 
 def snapshot(*parts: Any, state: str = "running") -> Snapshot:
@@ -76,7 +77,8 @@ def test_files_with_problems_are_no_more_counted_when_they_are_another_parts_wor
     elsewhere = replace(
         broken, ledger=replace(broken.ledger, elsewhere=Elsewhere(files=frozenset({1}))), failures=()
     )
-    assert snapshot(elsewhere, part(ledger(table(10), "01"))).receipt.complete
+    again = Table((file(1, entries=10),), (Chunk(0, 1, 0, 0, 10, 0.5),), ("s",), (1,))
+    assert snapshot(elsewhere, part(ledger(again, "0"))).receipt.complete
     early = part(ledger(table(100, unscanned=3), "01"))
     assert not snapshot(early).receipt.complete
     assert "3 of 1 files not looked at" in str(snapshot(early).receipt)

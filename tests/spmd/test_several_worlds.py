@@ -17,7 +17,7 @@ import uproot
 
 import mpidist as md
 from mpidist.chunks import Cost
-from mpidist.errors import RankDied
+from mpidist.errors import RankDied, WorldError
 from mpidist.plan import make_plan
 from mpidist.run import Run
 from mpidist.threadworld import ThreadWorld
@@ -313,6 +313,20 @@ def test_ranks_that_are_interrupted_stop_the_run_everywhere(files: Path) -> None
     worlds[0].control(run.id, "stop")
     assert run.wait(10).state == "stopped"
     assert not run.receipt.complete
+
+
+def test_a_run_whose_results_have_something_twice_fails(files: Path) -> None:
+    run = begin(files, ThreadWorld(1))
+    until(lambda: run.progress.chunks_done > 5)
+    run.stop()
+    assert run.wait(10).state == "stopped"
+    (part,) = run._work.parts
+    run._work.parts._parts.append(part)
+    with pytest.raises(WorldError, match="are in the results twice"):
+        run.retry().wait(20).result()
+    assert run.state == "failed"
+    with pytest.raises(WorldError, match="are in the results twice"):
+        _ = run.receipt
 
 
 def test_what_was_given_in_a_state_that_cannot_be_read_is_not_done_twice(
