@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import RankDied
+from .errors import RankDied, WorldError
 from .spmd.header import again, give
 
 if TYPE_CHECKING:
@@ -151,7 +151,9 @@ class Crew:
     # -------------------------------------------------------------------- dividing
 
     def claim(self) -> list[Part]:
-        """Give the pool to all worlds in use, or at least to one; gives the new parts."""
+        """Give the pool to all worlds in use, or at least to one; gives the new parts. Raises WorldError if none is in use."""
+        if not self._used:
+            raise WorldError("the run has no ranks. Hint: run.retry(session), with a session that has some.")
         return self._claim([number for number in self._used if self._worlds[number].open] or self._used)
 
     def _claim(self, numbers: Sequence[int]) -> list[Part]:
@@ -185,7 +187,8 @@ class Crew:
 
     def _weight(self, number: int) -> float:
         """How fast a world is: as measured in this run, else by its number of ranks."""
-        known = {n: rate for n in range(len(self._worlds)) if (rate := self._parts.rate(n)) > 0}
+        here = [n for n, world in enumerate(self._worlds) if world.size]
+        known = {n: rate for n in here if (rate := self._parts.rate(n)) > 0}
         if number in known:
             return known[number]
         ranks = sum(self._worlds[n].size for n in known)

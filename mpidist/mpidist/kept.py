@@ -38,8 +38,12 @@ class Kept:
         number, plan, started, parts, worlds = pickle.loads(file.read_bytes())
         return cls(file, number, plan, started), parts, worlds
 
-    def write(self, parts: Parts, worlds: list[str]) -> None:
-        """Save; readers see the old or the new file, never a part. Raises DatasetError."""
+    def packed(self, parts: Parts, worlds: list[str]) -> bytes:
+        """What is to be written: parts, and the names of their worlds."""
+        return dumps((self.id, self.plan, self.started, parts, worlds))
+
+    def write(self, data: bytes) -> None:
+        """Save; readers see the old or the new file, never a part. Raises DatasetError or OSError."""
         self.file.parent.mkdir(mode=0o700, exist_ok=True)
-        write_whole(self.file, dumps((self.id, self.plan, self.started, parts, worlds)))
+        write_whole(self.file, data)
         self.file.chmod(0o600)

@@ -204,6 +204,14 @@ class Part:
             self.state = replace(self.state, ledger=Ledger.empty(table), totals={}, failures=())
             self.hand_over(NOTHING)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For the file of a detached run (`mpidist.kept`): without results that its ranks hold, and tell again."""
+        if self.state is None or (self.end and (self.end != "paused" or self.shed)):
+            return vars(self)
+        bare = replace(self)
+        bare.forget()
+        return vars(bare)
+
     @property
     def proven(self) -> bool:
         """Whether the latest state has every result."""

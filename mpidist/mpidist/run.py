@@ -269,6 +269,7 @@ class Run(Shown):
                     await asyncio.wait_for(ended.wait(), 0.5)
                 except TimeoutError:
                     continue
+                await asyncio.sleep(0.01)  # until it has rested, or begins again
         except asyncio.CancelledError:
             self.stop()
             raise
@@ -373,7 +374,9 @@ class Run(Shown):
         """
         worlds: Sequence[WorldPort] = ()
         if world is not None:
-            worlds = getattr(world, "worlds", None) or [cast("WorldPort", world)]
+            worlds = cast("HasWorlds", world).worlds if hasattr(world, "worlds") else [world]
+            if not worlds:
+                raise WorldError(f"{world!r} has no ranks yet. Hint: session.add(...) starts some.")
         self._work.retry(worlds)
         self._reason = ""
         return self
@@ -405,7 +408,7 @@ class Run(Shown):
                     self._sequence,
                     work.state,
                     parts,
-                    final,
+                    final and work.ended,
                     note,
                     waiting,
                     self._reason if work.state == "stopped" else "",
@@ -419,7 +422,7 @@ class Run(Shown):
 
     def _rested(self, work: Work) -> None:
         """The last snapshot, for now or for ever."""
-        self._publish(work, final=work.ended)
+        self._publish(work, final=True)
         with self._lock:
             if work is not self._work:
                 return
@@ -440,7 +443,7 @@ class Run(Shown):
         file = folder / f"{time.strftime('%Y-%m-%d-%H%M')}-{self.id}.h5"
         try:
             save(snapshot, file, started=self.started)
-        except DatasetError as error:
+        except (DatasetError, WorldError) as error:
             logger.warning("run %s: what it has could not be saved: %s", self.id, error)
             return
         for old in sorted(folder.glob("*.h5"))[:-MOST_SAVED]:

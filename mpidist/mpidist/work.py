@@ -9,6 +9,7 @@ waits in the pool, else a gift of the one that will need longest (`mpidist.crew`
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -37,6 +38,7 @@ LOOK_SECONDS = 0.5
 LEAVE_SECONDS = 5.0
 """How long ranks may take to end chunks when they are told to stop."""
 Item = tuple["Part | None", str, Any, Any]
+Task = tuple["Part", "Start | Resume"]
 
 logger = logging.getLogger("mpidist")
 
@@ -46,7 +48,7 @@ class Work:
 
     `publish(note)` is called, in the run's thread, whenever there is something new to show; `rested()` when it has come to rest, before
     `rest` is set. `error` is what ended it from outside; `losses` are the worlds that it has survived, in words; `out_of_time` says that it
-    was stopped because the time of its last ranks is over.
+    was stopped because the time of its last ranks is over. It may begin again after a rest, each time with a new thread.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Work:
         self._id, self._kept = run_id, kept
         self._publish, self._rested = publish, rested
         self._word = ""
+        self._threads = 0
+        self._writing = threading.Lock()  # taken before `lock`
         self._parting = threading.Condition(self.lock)
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
 
@@ -90,29 +94,42 @@ class Work:
             self._rested()
             self.rest.set()
             return
-        self._go([(part, part.task) for part in self.crew.claim()])
+        with self.lock:
+            tasks: list[Task] = [(part, part.task) for part in self.crew.claim()]
+            self._start()
+        self._send(tasks)
 
     def take_over(self) -> None:
         """Go on with what another kernel has begun: ranks that hold a part tell all of it again."""
-        tasks: list[tuple[Part, Start | Resume]] = []
-        for part in self.parts:
-            if not part.end or (part.end == "paused" and not part.shed):
-                part.end = ""
-                part.gifts_met = part.gifts
-                tasks.append((part, Resume(again=True, detached=True, number=part.task.number)))
-            elif part.end in ("lost", "failed"):
-                self.parts.shed(part)
-        self._go(tasks)
-
-    def _go(self, tasks: Sequence[tuple[Part, Start | Resume]]) -> None:
-        """Begin, or go on: send tasks to the ranks and follow them. Raises what went wrong, if that leaves none."""
         with self.lock:
-            rest = self.rest = threading.Event()  # the thread that was before may be about to set its own
-            self._write_down()
+            for part in self.parts:
+                if part.end in ("lost", "failed"):
+                    self.parts.shed(part)
+            tasks = self._wake([*self.parts.active, *self.parts.paused], again=True)
+            self._start()
+        self._send(tasks)
+
+    def _start(self) -> None:
+        """A thread follows the ranks from now on. Under the lock, together with the change of state that it belongs to."""
+        self.rest.clear()
+        self.out_of_time = False
+        self._threads += 1
+        threading.Thread(
+            target=self._follow, args=(self._threads,), name=f"mpidist-run-{self._id}", daemon=True
+        ).start()
+
+    def _wake(self, parts: Sequence[Part], *, again: bool = False) -> list[Task]:
+        """Parts whose ranks hold them are at work from now on; what is to be sent to these. Under the lock."""
+        for part in parts:
+            part.end = ""
+            part.gifts_met = part.gifts  # nobody waits for them any more
+        return [(part, Resume(again, self.detached, part.task.number, self.parts.wish)) for part in parts]
+
+    def _send(self, tasks: Sequence[Task]) -> None:
+        """Send tasks to the ranks. Raises what went wrong, if that leaves none."""
+        self._write_down()
         if not tasks:  # what there is to do is in the pool
             self._inbox.put((None, "look", None, None))
-        name = f"mpidist-run-{self._id}"
-        threading.Thread(target=self._follow, args=(rest,), name=name, daemon=True).start()
         problems = [problem for part, task in tasks if (problem := self._submit(part, task)) is not None]
         with self.lock:
             others = self.crew.any_open()
@@ -131,18 +148,29 @@ class Work:
                 lambda meta, buffers: self._inbox.put((part, "message", meta, buffers)),
                 lambda outcome: self._inbox.put((part, "end", outcome, None)),
             )
-        except BaseException as error:  # noqa: BLE001 (raised by `_go`)
+        except BaseException as error:  # noqa: BLE001 (raised by `_send`)
             self._inbox.put((part, "end", error, None))
             return error
+        with self.lock:  # words that came after the part was made and before its ranks could hear them
+            part.gifts_met = part.gifts
+            word = self._word or ("stop" if self.error else "" if part.world in self.crew else "pause")
+            newer = self.parts.wish if self.parts.wish > task.wish else None
+        if newer is not None:
+            world.control(self._id, wish(*newer))
+        if word:
+            world.control(self._id, word)
         return None
 
     def _write_down(self) -> None:
-        """Keep a detached run's parts for a kernel that comes later: whenever work has changed hands. Under the lock."""
-        if self._kept is None or not self.crew.owned:
-            return
+        """Keep a detached run's parts for a kernel that comes later: whenever work has changed hands. Not under the lock: disks wait."""
         try:
-            self._kept.write(self.parts, self.crew.names)
-        except DatasetError as error:
+            if self._kept is None or not self.crew.owned:
+                return
+            with self._writing:
+                with self.lock:
+                    data = self._kept.packed(self.parts, self.crew.names)
+                self._kept.write(data)
+        except (DatasetError, WorldError, OSError) as error:
             logger.warning("run %s cannot be found again when this kernel ends: %s", self._id, error)
 
     # ---------------------------------------------------------------------- steering
@@ -152,16 +180,16 @@ class Work:
         with self.lock:
             if self.ended:
                 return
-            paused = self.state == "paused"
             self._word = "stop"
-        if paused:
-            self._go_on()
+            tasks = self._go_on() if self.state == "paused" else None
+        if tasks is not None:
+            self._send(tasks)
         self._tell("stop")
 
     def pause(self) -> None:
-        """Hold at the next slice."""
+        """Hold at the next slice; no effect after a stop."""
         with self.lock:
-            if self.ended or self.state == "paused":
+            if self.ended or self.state == "paused" or self._word:
                 return
             self._word = "pause"
         self._tell("pause")
@@ -172,22 +200,15 @@ class Work:
             if self.state != "paused":
                 return
             self._word = ""
-        self._go_on()
+            tasks = self._go_on()
+        self._send(tasks)
 
-    def _go_on(self) -> None:
-        """Send paused ranks to work again."""
-        with self.lock:
-            paused = self.parts.paused
-            for part in paused:
-                part.end = ""
-                part.gifts_met = part.gifts  # nobody waits for them any more
-            self.state = "running"
-        self._go(
-            [
-                (part, Resume(detached=self.detached, number=part.task.number, wish=self.parts.wish))
-                for part in paused
-            ]
-        )
+    def _go_on(self) -> list[Task]:
+        """Let paused ranks work again; what is to be sent to them. Under the lock."""
+        self.state = "running"
+        tasks = self._wake(self.parts.paused)
+        self._start()
+        return tasks
 
     def prioritise(self, sample: int) -> None:
         """Do the chunks of a sample (by number; -1: of none) before the others, from the next slice on."""
@@ -206,14 +227,19 @@ class Work:
                 self.crew.replace(worlds)
             for part in self.parts:
                 self.parts.shed(part)
+            tasks: list[Task] = []
+            if self.parts.pool:
+                tasks = [(part, part.task) for part in self.crew.claim()]
             self.error, self._word = None, ""
-            if not self.parts.pool:  # nothing is missing, whatever has ended it
-                self.state = "done"
-                self._rested()
-                return
-            self.state = "starting"
-            made = self.crew.claim()
-        self._go([(part, part.task) for part in made])
+            if tasks:
+                self.state = "starting"
+                self._start()
+            else:  # nothing is missing, whatever has ended it
+                self._come_to_rest()
+        if tasks:
+            self._send(tasks)
+        else:
+            self._rested()
 
     def join(self, world: WorldPort) -> None:
         """Let a world take part."""
@@ -244,34 +270,68 @@ class Work:
 
     # --------------------------------------------------------------------- following
 
-    def _follow(self, rest: threading.Event) -> None:
-        """The run's thread: newest states win; what has failures or new files, and ends, are never skipped. Sets `rest` at its end."""
-        over = False
-        while not over:
-            items = self._items()
-            newest = {
-                part: number
-                for number, (part, kind, meta, _) in enumerate(items)
-                if kind == "message" and meta["kind"] == "state"
-            }
-            for number, (part, kind, content, buffers) in enumerate(items):
-                if part is None:
-                    continue
-                if kind == "end":
-                    self._end(part, content)
-                elif newest.get(part) == number or not _skippable(content):
-                    self._message(part, content, buffers)
+    def _follow(self, number: int) -> None:
+        """The run's thread, the `number`-th: until it has come to rest."""
+        try:
+            try:
+                while not self._come_on():
+                    pass
+            except BaseException as error:
+                logger.exception("run %s has failed", self._id)
+                self._give_up(error)
+            if number == self._threads:  # else it has begun again already
+                self._rested()
+        except Exception:
+            logger.exception("run %s: what it has could not be shown or saved", self._id)
+        finally:
             with self.lock:
-                made = [] if self._word or self.error else self.crew.divide()
-                over = not made and not self.parts.active
-                if made or any(kind == "end" for _, kind, _, _ in items):
-                    self._write_down()
-                if over:
-                    self._come_to_rest()
-            for part in made:
-                self._submit(part, part.task)
-        self._rested()
-        rest.set()
+                if number == self._threads:
+                    self.rest.set()
+
+    def _come_on(self) -> bool:
+        """Take in what has come, and give out what there is to do; whether all has come to rest.
+
+        Newest states win; what has failures or new files, and ends, are never skipped.
+        """
+        items = self._items()
+        newest = {
+            part: number
+            for number, (part, kind, meta, _) in enumerate(items)
+            if kind == "message" and meta["kind"] == "state"
+        }
+        for number, (part, kind, content, buffers) in enumerate(items):
+            if part is None:
+                continue
+            if kind == "end":
+                self._end(part, content)
+            elif newest.get(part) == number or not _skippable(content):
+                self._message(part, content, buffers)
+        with self.lock:
+            tasks: list[Task] = []
+            if not (self._word or self.error):
+                tasks = [(part, part.task) for part in self.crew.divide()]
+            elif self._word == "stop" and not self.error and not self.parts.active:
+                tasks = self._wake(self.parts.paused)  # they had heard a pause before
+            over = not tasks and not self.parts.active
+            if over:
+                self._come_to_rest()
+        if tasks or any(kind == "end" for _, kind, _, _ in items):
+            self._write_down()
+        for part, task in tasks:
+            self._submit(part, task)
+        return over
+
+    def _give_up(self, error: BaseException) -> None:
+        """Something here has failed that nobody expected: the ranks are stopped, and heard no more."""
+        with self.lock:
+            self.error = self.error or error
+            self.state = "failed"
+            for part in self.parts.active:
+                with contextlib.suppress(Exception):
+                    self.crew[part.world].control(self._id, "stop")
+                self.parts.ended(part, "failed")
+            self._word = ""
+            self._parting.notify_all()
 
     def _items(self) -> list[Item]:
         """What has come, at least one thing; with several worlds also nothing, from time to time, for others' ranks become free."""
@@ -309,8 +369,9 @@ class Work:
 
     def _fail(self, error: BaseException) -> None:
         """Something is wrong that other ranks cannot mend: they are stopped, and the run ends with it."""
-        self.error = self.error or error
-        self._tell("stop")
+        with self.lock:
+            self.error = self.error or error
+            self.crew.tell("stop")
 
     def _end(self, part: Part, outcome: Sequence[object] | BaseException) -> None:
         """The task of a part has ended."""
@@ -331,7 +392,7 @@ class Work:
             if gone and others:  # it has left, or its time is over
                 self.parts.shed(part)
                 word = ""
-            self.out_of_time = gone and not others and world.alive and word == "stop"
+            self.out_of_time |= gone and not others and world.alive and word == "stop"
             self._word = self._word or word
             self._parting.notify_all()
         if word:  # its ranks may have heard it from somebody else: it holds for all

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ import uproot
 
 import mpidist as md
 from mpidist.chunks import Cost
+from mpidist.kept import Kept
 from mpidist.plan import make_plan
 from mpidist.run import Run
 from mpidist.threadworld import ThreadWorld
@@ -139,6 +142,59 @@ def test_a_part_that_was_written_down_but_never_sent_is_done_anew(
     assert (
         int(again.snapshot.parts[0].ledger.table.events[again.snapshot.parts[0].ledger.done].sum()) == before
     )
+
+
+def test_a_run_that_cannot_be_written_down_goes_on(files: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = begin(files, ThreadWorld(2))
+    further(run)
+    shutil.rmtree(files / "kept")
+    (files / "kept").touch()
+    run.stop()
+    assert run.wait(10).state == "stopped"
+    assert "cannot be found again when this kernel ends" in caplog.text
+    complete(run.retry(), files)
+
+
+def test_what_ranks_hold_is_not_written_down(files: Path) -> None:
+    run = begin(files, ThreadWorld(1))
+    further(run)
+    run.stop()
+    assert run.wait(10).state == "stopped"
+    run.retry()
+    further(run)
+    run.pause()
+    assert run.wait(10).state == "paused"
+    (file,) = files.glob("kept/run-*")
+    ended, paused = Kept.read(file)[1]
+    assert ended.state is not None
+    assert ended.state.totals
+    assert paused.state is not None
+    assert not paused.state.totals
+    assert not paused.state.ledger.done.any()
+    run.resume()
+    complete(run, files)
+
+
+def test_nobody_waits_while_a_run_is_written_down(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = begin(files, ThreadWorld(1))
+    further(run)
+    free: list[bool] = []
+
+    def look(*_: object) -> None:
+        def take() -> None:
+            if run._work.lock.acquire(timeout=2):
+                free.append(True)
+                run._work.lock.release()
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr("mpidist.kept.write_whole", look)
+    run.stop()
+    run.wait(10)
+    run.retry().wait(30)
+    assert len(free) >= 3
 
 
 def test_ranks_of_which_one_has_forgotten_a_paused_part_do_it_anew(files: Path) -> None:
