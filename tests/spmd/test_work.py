@@ -19,6 +19,8 @@ from mpidist.errors import WorldError
 from mpidist.parts import Parts
 from mpidist.plan import make_plan
 from mpidist.run import ENDED, Run
+from mpidist.spmd.header import Wish
+from mpidist.spmd.loop import Loop
 from mpidist.threadworld import ThreadWorld
 
 if TYPE_CHECKING:
@@ -149,6 +151,7 @@ def test_a_request_for_a_gift_before_the_task_is_sent_is_made_again(files: Path)
     run = stopped(files, first)
 
     def join() -> None:
+        first.before = lambda: None
         (part,) = run._work.parts.active
         run.join(second)
         until(lambda: part.gifts)
@@ -156,6 +159,22 @@ def test_a_request_for_a_gift_before_the_task_is_sent_is_made_again(files: Path)
     first.before = join
     complete(run.retry())
     assert second.tasks > 0
+
+
+def test_a_wish_before_the_task_is_sent_is_heard(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Hooked()
+    run = stopped(files, world)
+    heard: list[Wish] = []
+    heed = Loop._heed
+
+    def note(loop: Loop, wish: Wish, open_ends: list[int]) -> None:
+        heard.append(wish)
+        heed(loop, wish, open_ends)
+
+    monkeypatch.setattr(Loop, "_heed", note)
+    world.before = lambda: run.prioritise(run.plan.dataset.samples[0].name)
+    complete(run.retry())
+    assert Wish(1, 0) in heard
 
 
 def test_resuming_twice_at_the_same_time_makes_one_thread(files: Path) -> None:
