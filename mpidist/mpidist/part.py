@@ -134,7 +134,7 @@ class Part:
     def _receive_state(self, plan: Plan, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         if self.state is not None and meta["sequence"] < self.state.sequence:
             return
-        self.gifts_met = int(meta["gift"])
+        self.gifts_met = max(self.gifts_met, int(meta["gift"]))  # a request may have been lost
         table = self._grown(meta, bytes(buffers[4]))
         self.unread = int(meta["sequence"]) if table is None else 0
         if table is None:
