@@ -33,10 +33,10 @@ def hidden_texts(page: Page) -> list[str]:
 
 
 def test_finished_and_unfinished_runs_show_when_reopened_without_their_kernel(lab: Lab) -> None:
-    page = lab.open(next(names), [plan(6, 0.01), THREADS, "run.wait();", plan(60, 0.5), THREADS])
+    page = lab.open(next(names), [plan(6, 0.01), THREADS, "run.wait();", plan(100, 0.5), THREADS])
     for number in range(5):
         page.run(number)
-    partial = re.compile("of about 6.0 M events, [1-9][0-9]* % still running at")
+    partial = re.compile("of about 10.0 M events, [1-9][0-9]* % still running at")
     page.wait_for(lambda: partial.search(hidden_texts(page)[-1]), "the copy of the second run")
     page.wait_for(lambda: "events, 100 %" in hidden_texts(page)[0], "the final copy")
     assert page.text(STILL).strip() == ""  # hidden, for the live views are there
@@ -46,10 +46,10 @@ def test_finished_and_unfinished_runs_show_when_reopened_without_their_kernel(la
     lab.end_kernels()
 
     page = lab.open(name)
-    words = page.wait_for(lambda: page.text(STILL), "the copies")
+    page.wait_for(lambda: partial.search(page.text(STILL)), "the copy of the unfinished run")
+    page.wait_for(lambda: pictures(page) == [[396, 396]] * 4, "the pictures")
+    words = page.text(STILL)
     assert "600 k of 600 k events, 100 % done in" in words
-    assert partial.search(words)
-    assert pictures(page) == [[396, 396]] * 4
     assert words.count("muons") == 2
     assert "model not found" not in page.text(".jp-OutputArea")
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
@@ -62,4 +62,4 @@ def test_finished_and_unfinished_runs_show_when_reopened_without_their_kernel(la
     nbformat.write(notebook, lab.notebooks / f"other-{name}")  # type: ignore[no-untyped-call]
     page = lab.open(f"other-{name}")
     page.wait_for(lambda: "600 k of 600 k events" in page.text(".jp-OutputArea"), "the copy")
-    assert pictures(page) == [[396, 396]] * 4
+    page.wait_for(lambda: pictures(page) == [[396, 396]] * 4, "the pictures")
