@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import queue
 import threading
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .errors import DatasetError, RankDied, WorldError
+from .inbox import Inbox
 from .spmd.header import Wish, wish
 from .spmd.pickling import dumps
 from .spmd.task import Resume
@@ -37,7 +37,6 @@ LOOK_SECONDS = 0.5
 """How often a run on several worlds looks whether one of them has become free."""
 LEAVE_SECONDS = 5.0
 """How long ranks may take to end chunks when they are told to stop."""
-Item = tuple["Part | None", str, Any, Any]
 Task = tuple["Part", "Start | Resume"]
 
 logger = logging.getLogger("mpidist")
@@ -73,7 +72,7 @@ class Work:
         self._threads = 0
         self._writing = threading.Lock()  # taken before `lock`
         self._parting = threading.Condition(self.lock)
-        self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self._inbox = Inbox()
 
     @property
     def detached(self) -> bool:
@@ -129,7 +128,7 @@ class Work:
         """Send tasks to the ranks. Raises what went wrong, if that leaves none."""
         self._write_down()
         if not tasks:  # what there is to do is in the pool
-            self._inbox.put((None, "look", None, None))
+            self._inbox.look()
         problems = [problem for part, task in tasks if (problem := self._submit(part, task)) is not None]
         with self.lock:
             others = self.crew.any_open()
@@ -142,14 +141,9 @@ class Work:
         if self._kept is not None:
             world.outlive(self._id)
         try:
-            world.submit(
-                self._id,
-                dumps(task),
-                lambda meta, buffers: self._inbox.put((part, "message", meta, buffers)),
-                lambda outcome: self._inbox.put((part, "end", outcome, None)),
-            )
+            world.submit(self._id, dumps(task), self._inbox.messages(part), self._inbox.end(part))
         except BaseException as error:  # noqa: BLE001 (raised by `_send`)
-            self._inbox.put((part, "end", error, None))
+            self._inbox.end(part)(error)
             return error
         with self.lock:  # words that came after the part was made and before its ranks could hear them
             part.gifts_met = part.gifts
@@ -246,7 +240,7 @@ class Work:
         with self.lock:
             if not self.ended:
                 self.crew.enlist(world)
-                self._inbox.put((None, "look", None, None))
+                self._inbox.look()
 
     def leave(self, world: WorldPort, patience: float) -> None:
         """Let a world end its chunks, for `patience` s at most; what it has not done is others' work."""
@@ -289,22 +283,13 @@ class Work:
                     self.rest.set()
 
     def _come_on(self) -> bool:
-        """Take in what has come, and give out what there is to do; whether all has come to rest.
-
-        Newest states win; what has failures or new files, and ends, are never skipped.
-        """
-        items = self._items()
-        newest = {
-            part: number
-            for number, (part, kind, meta, _) in enumerate(items)
-            if kind == "message" and meta["kind"] == "state"
-        }
-        for number, (part, kind, content, buffers) in enumerate(items):
-            if part is None:
-                continue
-            if kind == "end":
+        """Take in what has come, and give out what there is to do; whether all has come to rest."""
+        # With several worlds also if nothing comes, from time to time: others' ranks become free.
+        items = self._inbox.take(LOOK_SECONDS if self.crew.several else None)
+        for part, kind, content, buffers in items:
+            if part is not None and kind == "end":
                 self._end(part, content)
-            elif newest.get(part) == number or not _skippable(content):
+            elif part is not None:
                 self._message(part, content, buffers)
         with self.lock:
             tasks: list[Task] = []
@@ -332,16 +317,6 @@ class Work:
                 self.parts.ended(part, "failed")
             self._word = ""
             self._parting.notify_all()
-
-    def _items(self) -> list[Item]:
-        """What has come, at least one thing; with several worlds also nothing, from time to time, for others' ranks become free."""
-        try:
-            items = [self._inbox.get(timeout=LOOK_SECONDS if self.crew.several else None)]
-        except queue.Empty:
-            return []
-        while not self._inbox.empty():
-            items.append(self._inbox.get())
-        return items
 
     def _receive(self, part: Part, meta: Mapping[str, Any], buffers: Sequence[Any]) -> bool:
         """Take in a message; whether it could be read."""
@@ -443,8 +418,3 @@ class Work:
         else:
             self.state = "done"
         self._word = ""
-
-
-def _skippable(meta: dict[str, Any]) -> bool:
-    """Whether a message may be left out when a newer state has come."""
-    return meta["kind"] == "state" and not (meta["failures"] or meta["growth"])
