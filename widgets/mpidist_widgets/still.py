@@ -116,6 +116,7 @@ class Still:
         self._publish = publish
         self._id = uuid.uuid4().hex
         self._displayed = False
+        self._last: Snapshot | None = None
         self._due, self._pause = 0.0, self.shortest
 
     def display(self, snapshot: Snapshot | None, looks: Mapping[str, Options] | None = None) -> None:
@@ -125,10 +126,13 @@ class Still:
 
     def offer(self, snapshot: Snapshot, looks: Mapping[str, Options] | None = None) -> None:
         """Make a new copy from `snapshot` if it is final or the last copy is old; nothing before `display`."""
+        if snapshot is self._last:
+            return
         if self._displayed and (snapshot.final or time.monotonic() >= self._due):
             self._send(snapshot, looks, update=True)
 
     def _send(self, snapshot: Snapshot | None, looks: Mapping[str, Options] | None, *, update: bool) -> None:
+        self._last = snapshot
         body = muted("The run had no results yet when this copy was made.")
         if snapshot is not None:
             body = snapshot_html(snapshot, looks)

@@ -59,6 +59,8 @@ class RunView(Part):
         self._values: Values | None = None
         self._order: tuple[str, ...] = ()
         self._still = Still(publish_display_data)
+        # Copies are made by the run's stream: also while nobody sees the view, which then is not drawn.
+        self._end_copies: Callable[[], None] | None = None
         self.progress.layout.flex = "1 1 auto"
         self.progress.layout.width = "auto"
         top = ipywidgets.HBox(
@@ -105,7 +107,6 @@ class RunView(Part):
         self.deck.draw(snapshot)
         if self._values is not None:
             self._values._draw(snapshot)
-        self._still.offer(snapshot, self._looks)
 
     @property
     def _looks(self) -> dict[str, Options]:
@@ -121,6 +122,14 @@ class RunView(Part):
         publish({**self._repr_mimebundle_(), "text/plain": repr(self.run)})
         with self._lock:
             self._still.display(self.run.snapshot, self._looks)
+        if self._end_copies is None:
+            self._end_copies = self.run.subscribe(lambda snapshot: self._still.offer(snapshot, self._looks))
+
+    def close(self) -> None:
+        """Stop following, keep the last copy, and remove the view from all front ends."""
+        if self._end_copies is not None:
+            self._end_copies()
+        super().close()
 
     def _add_cards(self, snapshot: Snapshot) -> None:
         """Cards for results that are seen for the first time, plots first, then in the order in which they were named."""
