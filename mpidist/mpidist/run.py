@@ -378,8 +378,16 @@ class Run(Shown):
             if not worlds:
                 raise WorldError(f"{world!r} has no ranks yet. Hint: session.add(...) starts some.")
         self._work.retry(worlds)
+        adopt = getattr(world, "adopt", None)
+        if adopt is not None:  # a session
+            adopt(self)
         self._reason = ""
         return self
+
+    @property
+    def worlds(self) -> list[WorldPort]:
+        """The worlds that it uses."""
+        return self._work.crew.used
 
     def join(self, world: WorldPort) -> None:
         """Let further ranks take part: they take work from the others at the next slice. No effect on a run that has ended."""
@@ -439,9 +447,9 @@ class Run(Shown):
         snapshot = self.snapshot
         if snapshot is None:
             return
-        folder = state_folder() / "saved"
-        file = folder / f"{time.strftime('%Y-%m-%d-%H%M')}-{self.id}.h5"
         try:
+            folder = state_folder() / "saved"
+            file = folder / f"{time.strftime('%Y-%m-%d-%H%M')}-{self.id}.h5"
             save(snapshot, file, started=self.started)
         except (DatasetError, WorldError) as error:
             logger.warning("run %s: what it has could not be saved: %s", self.id, error)

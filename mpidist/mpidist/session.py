@@ -10,6 +10,7 @@ import contextlib
 import sys
 import threading
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 from .display import Shown
@@ -56,6 +57,7 @@ class Session(Shown):
         self._worlds: list[World] = list(worlds)
         self._closed = self._activated = False
         self._memo = Memo()
+        self._known: weakref.WeakSet[Run] = weakref.WeakSet()
         self._lock = threading.RLock()
 
     @property
@@ -137,7 +139,7 @@ class Session(Shown):
             closed = self._closed
             if not closed:
                 self._worlds.append(world)
-            runs = tuple(self.runs)
+            runs = self._active
         if closed:
             world.close()
             raise WorldError("the session was closed before these ranks were up")
@@ -159,7 +161,7 @@ class Session(Shown):
                 raise WorldError(
                     f"the session has no such world. Hint: it is one of session.worlds: {self._worlds}"
                 )
-            active = [run for run in self.runs if run.state not in ENDED]
+            active = self._active
             others = [each for each in self._worlds if each is not world and each.alive]
             if active and not others:
                 raise WorldError(
@@ -167,6 +169,8 @@ class Session(Shown):
                     "Hint: session.add(...) first, run.stop() or run.wait(), or session.close()."
                 )
         for run in active:
+            for other in others:  # it may use no more than the one that it must leave
+                run.join(other)
             run.leave(world, patience)
         world.close()
         with self._lock:
@@ -213,8 +217,23 @@ class Session(Shown):
             worlds = [world for world in self._worlds if world.alive] or [self.world]
             kept = self._kept if detached else None
             run = Run(plan, *worlds, pace=pace, kept=kept, stop_when=condition, memo=self._memo)
-            self.runs = [each for each in self.runs if each.state not in ENDED] + [run]
+        self.adopt(run)
         return run
+
+    def adopt(self, run: Run) -> None:
+        """Let a run take part in what happens to the session: a run that began here, or that is retried here."""
+        with self._lock:
+            self.runs = [each for each in self.runs if each.state not in ENDED and each is not run] + [run]
+            self._known.add(run)
+
+    @property
+    def _active(self) -> list[Run]:
+        """The runs that go on on its worlds, also those that had ended and were taken up again."""
+        return [
+            run
+            for run in tuple(self._known)
+            if run.state not in ENDED and any(world in self._worlds for world in run.worlds)
+        ]
 
     def plan(
         self,
@@ -241,7 +260,7 @@ class Session(Shown):
             waiting = [request for request in self.requests if request.state == "waiting"]
         for request in waiting:
             request.cancel()
-        active = [run for run in self.runs if run.state not in ENDED]
+        active = self._active
         if any(world.alive for world in self._worlds):
             for run in active:
                 run.stop()
@@ -331,7 +350,11 @@ def attach(session: str | SessionInfo | None = None, *, take: bool = False) -> S
     made = Session(*worlds, id=info.id)
     by_name = {world.name: world for world in worlds}
     for file in sorted(made._kept.glob("run-*"), key=lambda file: file.stat().st_mtime):
-        made.runs.append(Run.attach(file, by_name))
+        try:
+            made.adopt(Run.attach(file, by_name))
+        except Exception as error:  # noqa: BLE001 (of a damaged file; modules that its functions need may be gone)
+            words = f"session {info.id}: a run cannot be taken up again from {file}: {type(error).__name__}: {error}"
+            warnings.warn(words, stacklevel=2)
     return made
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpidist.errors import WorldError
+from mpidist.world.autopsy import keep
 from mpidist.world.processes import MARK, ProcessId, end, machine, marked
 from mpidist.world.registry import Record, SessionInfo, sessions, state_folder
 
@@ -120,6 +121,30 @@ def test_a_session_of_another_kernel_is_taken_only_when_told(gone: ProcessId) ->
     other.wait()
     mine.end()
     assert sessions() == ()
+
+
+def test_a_session_is_claimed_as_a_whole_or_not_at_all(gone: ProcessId) -> None:
+    first, second = (replace(Record.begin(1, "here", "s"), kernel=gone) for _ in range(2))
+    for record in (first, second):
+        record.write()
+    info = SessionInfo("s", (first, second))
+    second.file.unlink()  # somebody has just ended it
+    with pytest.raises(WorldError, match="have been attached or ended by another process"):
+        info.claim()
+    assert Record.read(first.file) == first
+    first.remove()
+
+
+def test_an_output_that_cannot_be_kept_is_no_reason_to_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "said"
+    said.write_text("last words")
+    kept = keep(said, "job 7")
+    assert kept is not None
+    assert kept.read_text() == "last words"
+    monkeypatch.setenv("MPIDIST_STATE", str(said / "no folder"))
+    assert keep(said, "job 7") is None
 
 
 def test_the_runs_of_a_session_are_removed_with_its_last_world() -> None:

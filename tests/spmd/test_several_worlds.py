@@ -20,6 +20,7 @@ from mpidist.chunks import Cost
 from mpidist.errors import RankDied, WorldError
 from mpidist.plan import make_plan
 from mpidist.run import Run
+from mpidist.session import Session
 from mpidist.threadworld import ThreadWorld
 
 if TYPE_CHECKING:
@@ -444,3 +445,33 @@ def test_a_run_that_lacks_nothing_is_done_after_a_retry(files: Path, expected: l
     complete(run.wait(20), expected)
     assert run.state == "done"
     assert run.error is None
+
+
+def test_a_run_goes_to_the_other_world_when_the_only_one_it_uses_is_released(files: Path) -> None:
+    first, second = Mortal(2), Mortal(2)
+    session = Session(first, second)  # type: ignore[arg-type]
+    made = results_of(md.open(f"{files}/*.root:Events"))
+    run = session.run(made, pace=PACE)
+    run.stop()
+    run.wait(60)
+    run.retry(first)
+    session.release(first)  # type: ignore[arg-type]
+    assert run.wait(60).state == "done"
+    assert run.receipt.complete
+    assert not run.losses
+
+
+def test_a_session_ends_with_it_only_what_runs_on_its_ranks(files: Path) -> None:
+    one, other = (Session(Mortal(2)) for _ in range(2))  # type: ignore[arg-type]
+    made = results_of(md.open(f"{files}/*.root:Events"))
+    run = one.run(made, pace=PACE)
+    run.stop()
+    run.wait(60)
+    again = one.run(n=made["n"], pace=PACE)  # by now the first is no longer among the runs of the session
+    again.wait(60)
+    assert run not in one.runs
+    run.retry(other)
+    assert other.runs == [run]
+    one.close()
+    assert run.wait(60).state == "done"
+    assert run.receipt.complete

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpidist.errors import WorldError
 from mpidist.world.processes import ProcessId
 from mpidist.world.registry import state_folder
 
@@ -48,14 +49,14 @@ def last_lines(launcher: Any, whose: str) -> str:
 
 def keep(file: Path, name: str) -> Path | None:
     """Copy an output to where it outlives its world; None if that cannot be done. The newest twenty are kept."""
-    folder = state_folder() / "logs"
-    kept = folder / f"{name.replace(' ', '-')}.log"
     try:
+        folder = state_folder() / "logs"
+        kept = folder / f"{name.replace(' ', '-')}.log"
         folder.mkdir(mode=0o700, exist_ok=True)
         shutil.copyfile(file, kept)
         for old in sorted(folder.iterdir(), key=lambda each: each.stat().st_mtime)[:-MOST_KEPT]:
             old.unlink(missing_ok=True)
-    except OSError:
+    except (OSError, WorldError):
         return None
     return kept
 

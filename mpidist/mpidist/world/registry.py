@@ -232,7 +232,15 @@ class SessionInfo:
                 f"{self}, is in use. Hint: mpidist.attach({self.id!r}, take=True) takes it over; of what runs there, "
                 "only runs with detached=True go on."
             )
-        return tuple(record.claimed() for record in self.records)
+        taken: list[Record] = []
+        try:
+            for record in self.records:
+                taken.append(record.claimed())  # noqa: PERF401 (those before one that fails are needed)
+        except BaseException:
+            for record in self.records[: len(taken)]:  # all or none
+                record.write()
+            raise
+        return tuple(taken)
 
     def end(self) -> None:
         """End all its processes and remove its files; returns when they are gone. Raises WorldError if it is in use elsewhere."""

@@ -156,11 +156,13 @@ class World:
 
         Runs that go on without a kernel are only paused; others would have nobody to tell their results.
         """
-        word = "pause" if any(self._record.runs.glob("*")) else engine.ABANDON
+        # A rank alone has no collective that it could leave.
+        words = ("pause",) if any(self._record.runs.glob("*")) else (engine.ABANDON, "stop")
         answer = self.client[:].apply_async(_idle)
         deadline = time.monotonic() + ATTACH_SECONDS
         while not answer.ready() and time.monotonic() < deadline:
-            self._tell(0, word)  # whatever runs now
+            for word in words:
+                self._tell(0, word)  # whatever runs now
             answer.wait(HOLD_SECONDS)
         if not answer.ready():
             raise WorldError(
@@ -244,9 +246,11 @@ class World:
 
     @property
     def owned(self) -> bool:
-        """Whether no other kernel has attached it."""
-        record = Record.read(self._record.file)
-        return not self._let_go and (record is None or record.kernel == self._record.kernel)
+        """Whether no other kernel has attached it, as far as can be seen."""
+        with contextlib.suppress(WorldError):  # the folder of records may be out of reach for a while
+            record = Record.read(self._record.file)
+            return not self._let_go and (record is None or record.kernel == self._record.kernel)
+        return not self._let_go
 
     @property
     def busy(self) -> bool:
@@ -443,6 +447,9 @@ class World:
         """
         if os.getpid() != self._owner or self._let_go:
             return  # a forked child; or they are another kernel's now
+        if not self._closed and not self.owned:  # another kernel has just attached them
+            self.disconnect()
+            return
         with self._lock:
             self._closed = True
             flights = list(self._flights.values())
