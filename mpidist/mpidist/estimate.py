@@ -13,7 +13,8 @@ result y_c from chunk c with n_c events:
 - Counts have skew errors when they are small, so the interval is not Y +- t sigma but all Y that the sample does not
   contradict: (y - f Y)**2 <= t**2 D f (1 - f) Y, where D = m s2 / y is the variance of y in units of that of single,
   independent entries. Source: E. B. Wilson, J. Am. Stat. Assoc. 22 (1927) 209 (the score interval), with D as the design effect
-  of L. Kish, *Survey Sampling* (1965). An empty bin has the D of all bins together, 1 if
+  of L. Kish, *Survey Sampling* (1965). Sums of weights, which may cancel, have
+  Y +- t sigma. An empty bin has the D of all bins together, 1 if
   all are empty.
 - A mean y/d is estimated by itself, with the residuals y_c - (y/d) d_c in place of y_c - r n_c.
 
@@ -144,12 +145,9 @@ def band_of(drawn: Drawn, seen: Seen) -> Band:
         half = factor * design / 2
         root = np.sqrt(2 * half * size + half * half)
         low, high = size + half - root, size + half + root
-        # Weights of both signs that cancel: no number of entries stands behind the sum.
-        cancel = (design * (1 - fraction) > 3 * size) & (size > 0)
-        plain = np.sqrt(factor * variance)
-        low, high = np.where(cancel, size - plain, low), np.where(cancel, size + plain, high)
-        negative = sums < 0
-        low, high = np.where(negative, -high, low), np.where(negative, -low, high)
+        if not drawn.counts:  # weights may cancel: no number of entries stands behind the sum
+            plain = np.where(size > 0, np.sqrt(factor * variance), 0.0)
+            low, high = np.where(size > 0, sums - plain, low), np.where(size > 0, sums + plain, high)
     return Band(sums / fraction, low / fraction, high / fraction)
 
 

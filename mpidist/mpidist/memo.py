@@ -12,7 +12,6 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from . import lazy
 from .datasets.storage import is_remote
 from .results.reduce import Reduce
 
@@ -88,7 +87,7 @@ class Memo:
                 if finished is None:
                     continue
                 size = sum(total.nbytes for total in finished.totals.values())
-                own = not isinstance(finished.result, Reduce) and lazy.only_installed(finished.result.inputs)
+                own = not isinstance(finished.result, Reduce) and plan.is_repeatable(name)
                 own = own and all(stamp is not None for stamp in taken.values())
                 self._entries[plan.key(name)] = Entry(finished, taken, "" if own else snapshot.run, size)
                 self._entries.move_to_end(plan.key(name))
@@ -106,7 +105,8 @@ class Memo:
             usable = {
                 name: entry
                 for name, entry in found.items()
-                if entry is not None and entry.private in ("", run)
+                if entry is not None
+                and (entry.private == run or (not entry.private and plan.is_repeatable(name)))
             }
             for name in usable:
                 self._entries.move_to_end(plan.key(name))

@@ -112,6 +112,10 @@ class Plan:
         """
         return replace(self, parameters={**self.parameters, **_checked(values, self.params)})
 
+    def is_repeatable(self, name: str) -> bool:
+        """Whether the key of a result says all that its value depends on: no code of the user's takes part."""
+        return all(map(lazy.is_repeatable, [*self.results[name].inputs, *self._weights]))
+
     def only(self, names: Collection[str]) -> Plan:
         """A plan with some of the results. Chunks are cut as for all of them: ranks have these in their memory."""
         results = {name: result for name, result in self.results.items() if name in names}
@@ -128,7 +132,7 @@ class Plan:
         values = sorted((name, repr(self.parameters[name])) for name in used)
         # A range that is found from the first files depends on which come first.
         seed = self.seed if self.results[name].probe() is not None else 0
-        parts = [self.dataset.digest, *weights, self.results[name].digest, repr(values), str(seed)]
+        parts = [self.dataset.digest, *weights, self.results[name].full_digest, repr(values), str(seed)]
         return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
     @property

@@ -105,6 +105,7 @@ class Run(Shown):
         self._lock = threading.RLock()
         self._sequence = self._aims = 0
         self._saved = self._reason = ""
+        self._armed, self._before = True, 0  # whether `stop_when` counts; the last snapshot of former values
 
     def _aim(self, plan: Plan, worlds: Sequence[WorldPort], file: Kept | None = None) -> None:
         """Work on `plan` from now on; not yet begun."""
@@ -312,7 +313,7 @@ class Run(Shown):
                 msg = "the parameters of a detached run cannot be changed. Hint: session.run(..., parameters={...}) again"
                 raise WorldError(msg)
             self._keep_previous()
-            self._reason = ""
+            self._reason, self._armed, self._before = "", True, self._sequence
             self._aim(plan, before.crew.used)
             self._work.parts.wish = before.parts.wish
         before.stop()
@@ -331,18 +332,21 @@ class Run(Shown):
         """Stop as soon as a snapshot meets `condition`."""
 
         def look(snapshot: Snapshot) -> None:
-            if self._reason or snapshot.final or snapshot.progress.fraction >= 1:
-                return  # there is nothing to stop
+            with self._lock:
+                work, armed = self._work, self._armed and snapshot.sequence > self._before
+            if not armed or self._reason or snapshot.final or snapshot.progress.fraction >= 1:
+                return  # there is nothing to stop, or it is about other values of parameters
             try:
                 met = condition(snapshot)
             except Exception:
                 logger.exception("run %s: stop_when raised; the run goes on to its end", self.id)
                 unsubscribe()
                 return
-            if met:
+            with self._lock:
+                if not met or work is not self._work or not self._armed:
+                    return
                 self._reason = met if isinstance(met, str) else "stop_when was met"
-                unsubscribe()
-                self.stop()
+            work.stop()
 
         unsubscribe = self.subscribe(look)
 
@@ -377,6 +381,7 @@ class Run(Shown):
             worlds = cast("HasWorlds", world).worlds if hasattr(world, "worlds") else [world]
             if not worlds:
                 raise WorldError(f"{world!r} has no ranks yet. Hint: session.add(...) starts some.")
+        self._armed = False  # it is to do all
         self._work.retry(worlds)
         adopt = getattr(world, "adopt", None)
         if adopt is not None:  # a session

@@ -45,7 +45,8 @@ class Population:
         numbers, events = self.numbers[order], self.events[order]
         spread = sum(spread_of(each, int(n)) for each, n in zip(numbers, events, strict=True))
         ratio = self.numbers.ndim == 3
-        drawn = Drawn(numbers.sum(axis=0), np.reshape(spread, (3 if ratio else 2, -1)), ratio)
+        counts = bool((self.numbers == self.numbers.round()).all())
+        drawn = Drawn(numbers.sum(axis=0), np.reshape(spread, (3 if ratio else 2, -1)), ratio, counts)
         seen = Seen(
             len(order), int(events.sum()), float((events.astype(float) ** 2).sum()), int(self.events.sum())
         )
@@ -91,6 +92,11 @@ def weighted(random: np.random.Generator) -> Population:
     return Population(sums, events)
 
 
+def signed(random: np.random.Generator) -> Population:
+    """Sums that may be of either sign: weights that cancel."""
+    return Population(random.normal(0.0, 30.0, (150, 30)), events_of(random, 150))
+
+
 def means(random: np.random.Generator) -> Population:
     """Means of jagged entries: numerators and denominators vary together."""
     events = events_of(random, 150)
@@ -99,7 +105,7 @@ def means(random: np.random.Generator) -> Population:
     return Population(np.stack([sums, entries.astype(float)], axis=1), events)
 
 
-@pytest.mark.parametrize("make", [counts, clustered, weighted, means], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [counts, clustered, weighted, signed, means], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("fraction", [0.03, 0.1, 0.5, 0.9])
 def test_the_band_holds_the_final_value_in_68_percent(
     make: Callable[[np.random.Generator], Population], fraction: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -265,3 +266,77 @@ def test_a_detached_run_cannot_be_changed(files: Path, tmp_path: Path) -> None:
     with pytest.raises(WorldError, match="detached"):
         run.set(cut=30.0)
     run.wait()
+
+
+def test_what_code_of_the_user_takes_part_in_is_computed_again(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A behaviour that was redefined has the name it had; so has a function in the weight of a sample."""
+    factors = {"behaviour": 2.0, "weight": 1.0}
+
+    class Mine(ak.Array):  # type: ignore[misc]
+        @property
+        def scaled(self) -> Any:
+            return self.pt * factors["behaviour"]
+
+    monkeypatch.setitem(ak.behavior, ("*", "Mine"), Mine)
+    memo = Memo()
+
+    def total() -> float:
+        muons = ak.with_name(md.open(f"{files}/d0.root:Events").Muon[["pt"]], "Mine")
+        plan = make_plan({"s": md.sum(muons.scaled)})
+        return float(Run(plan, ThreadWorld(1), memo=memo).result().s)
+
+    def weighted() -> float:
+        def weight(events: Any) -> Any:
+            return md.apply(lambda n: factors["weight"] + 0.0 * n, events.nMuon)
+
+        events = md.open({"a": md.open(f"{files}/d0.root:Events", weight=weight)})
+        return float(Run(make_plan({"n": md.count(events.nMuon)}), ThreadWorld(1), memo=memo).result().n)
+
+    before = total(), weighted()
+    factors.update(behaviour=20.0, weight=1000.0)
+    assert total() == pytest.approx(10 * before[0])
+    assert weighted() == pytest.approx(1000 * before[1])
+
+
+def test_a_condition_that_the_former_values_met_does_not_stop_the_new_ones(files: Path) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def met_late(snapshot: md.Snapshot) -> str:
+        if snapshot.parameters["cut"] == 20.0:
+            asked.set()
+            go_on.wait(30)
+            return "the former values are known"
+        return ""
+
+    def slow(pt: ak.Array) -> ak.Array:
+        time.sleep(0.02)
+        return pt
+
+    made = results(files)
+    made["slow"] = md.count(md.apply(slow, md.open(f"{files}/*.root:Events").Muon.pt))
+    run = Run(make_plan(made), ThreadWorld(1), pace=Pace(period=0.001), stop_when=met_late)
+    assert asked.wait(30)
+    run.set(cut=40.0)
+    go_on.set()
+    assert run.wait().state == "done"
+    assert run.receipt.complete
+    assert run.result().hard == expected(files, "hard", cut=40.0)
+
+
+def test_a_condition_counts_for_new_values_too_but_not_for_a_retry(files: Path) -> None:
+    def enough(snapshot: md.Snapshot) -> str:
+        return "enough" if snapshot.progress.events_done else ""
+
+    def slow(pt: ak.Array) -> ak.Array:
+        time.sleep(0.02)
+        return pt
+
+    made = {"slow": md.count(md.apply(slow, md.open(f"{files}/*.root:Events").Muon.pt)), **results(files)}
+    run = Run(make_plan(made), ThreadWorld(1), pace=Pace(period=0.001), stop_when=enough)
+    assert run.wait().state == "stopped"
+    assert run.set(cut=40.0).wait().state == "stopped"
+    assert run.receipt.reason == "enough"
+    assert run.retry().wait().state == "done"
+    assert run.receipt.complete

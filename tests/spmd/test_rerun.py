@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import mpidist as md
+from mpidist.lazy import shared
 from mpidist.plan import make_plan
 from mpidist.run import Run
 from mpidist.spmd.loop import Pace
@@ -259,3 +261,56 @@ def test_functions_of_the_user_are_called_in_every_run(files: Path) -> None:
     once = Noted.calls
     run_on(world, results)
     assert Noted.calls == 2 * once > 0
+
+
+@pytest.fixture
+def everything_is_worth_keeping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpidist.spmd.recall.worth", lambda *_: True)
+    monkeypatch.setattr("mpidist.spmd.recall.LEAST_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("everything_is_worth_keeping")
+def test_contributions_with_other_watched_ranges_are_others(files: Path) -> None:
+    world = ThreadWorld(1, cache=PLENTY)
+    pt = md.open(f"{files}/*.root:Events").Muon.pt
+    found = []
+    for watched in ((), ((10, 20),), ((30, 40),)):
+        result = replace(md.hist(pt, md.axis.Regular(50, 0, 100)), watched=watched)
+        run = run_on(world, {"pt": result})
+        assert run.receipt.complete
+        assert run.snapshot is not None
+        estimate = run.snapshot.estimate("pt")
+        assert estimate is not None
+        found.append([next(iter(each.values())).value for each in estimate.watched])
+    values = run.result().pt.values()
+    assert found == [[], [values[5:10].sum()], [values[15:20].sum()]]
+
+
+@pytest.mark.usefixtures("everything_is_worth_keeping")
+def test_a_function_that_writes_into_its_argument_spoils_nothing_that_is_kept(files: Path) -> None:
+    def zero(values: ak.Array) -> ak.Array:
+        if ak.backend(values) == "cpu":
+            np.asarray(values.layout.data)[:] = 0.0
+        return values
+
+    world = ThreadWorld(1, cache=PLENTY)
+    cut = md.param("cut", 20.0)
+    most = ak.fill_none(ak.max(md.open(f"{files}/*.root:Events").Muon.pt, axis=1), 0.0) * 2.0
+    made = {
+        "zeros": md.sum(md.apply(zero, most, type="float64") * cut),
+        "most": md.sum(most * cut),
+    }
+    first, second = (run_on(world, {"most": made["most"]}, cut=value) for value in (20.0, 40.0))
+    for value in (20.0, 30.0):  # it may be told that it must not write
+        run_on(world, made, cut=value)
+    assert run_on(world, {"most": made["most"]}, cut=20.0).result().most == first.result().most
+    assert second.result().most == pytest.approx(2 * first.result().most)
+
+
+def test_what_is_kept_holds_no_more_than_it_shows() -> None:
+    whole = ak.Array(np.arange(1000.0))
+    copied = shared(whole[:1])
+    assert copied is not None
+    kept, nbytes = copied
+    assert nbytes == 8
+    assert not np.shares_memory(np.asarray(kept.layout.data), np.asarray(whole.layout.data))

@@ -27,7 +27,6 @@ from mpidist.lazy.frames import blame, user_frame
 from mpidist.lazy.node import Origin
 from mpidist.lazy.parameters import Param, overriding, param
 from mpidist.lazy.reuse import Reevaluator, Remaining, Values, is_repeatable, shared
-from mpidist.lazy.trust import only_installed
 
 __all__ = [
     "Evaluator",
@@ -44,7 +43,6 @@ __all__ = [
     "digest",
     "is_repeatable",
     "needed_buffers",
-    "only_installed",
     "origin_of",
     "overriding",
     "param",

@@ -79,7 +79,8 @@ def apply(func: Callable[..., Any], *arrays: Any, type: Any = None) -> Lazy:
     func
         Called with the chunk's awkward arrays in place of the lazy ones (other arguments as they are). It
         returns an awkward or NumPy array with one item for each event, and must treat events apart: what
-        it returns for an event must not depend on the other events of the chunk. numba functions are welcome.
+        it returns for an event must not depend on the other events of the chunk. It must not write into its
+        arguments, which may be in memory for other runs, too. numba functions are welcome.
     type
         The type of one item, if it cannot be found by calling `func` on typetracers or on empty arrays: a
         datashape (``"var * float64"``), an awkward type or form, or a NumPy dtype.

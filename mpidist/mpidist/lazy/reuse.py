@@ -139,7 +139,8 @@ def edge_of(roots: Sequence[Node], tokens: frozenset[str]) -> frozenset[str]:
     for node in order:
         own = _is_cut(node) if cuts else isinstance(node.leaf, Parameter)
         varies[id(node)] = own or any(varies[id(used)] for used in node.inputs)
-        if varies[id(node)]:
+        # A user's function may write into its arguments: it never gets what is kept.
+        if varies[id(node)] and not isinstance(node.function, Applied):
             edge.update(used.token for used in node.inputs if not varies[id(used)])
     edge.update(root.token for root in roots if not varies[id(root)])
     return frozenset(edge) & tokens
@@ -155,7 +156,7 @@ def shared(value: Any) -> tuple[ak.Array, int] | None:
     form, length, container = ak.to_buffers(ak.to_packed(value))
     buffers = {}
     for name, buffer in container.items():
-        buffers[name] = np.asarray(buffer).view()
+        buffers[name] = np.array(buffer)  # packed arrays would be shared, and a slice would keep the whole
         buffers[name].flags.writeable = False
     nbytes = sum(buffer.nbytes for buffer in buffers.values())
     return ak.from_buffers(form, length, buffers, behavior=value.behavior, attrs=value.attrs), nbytes

@@ -1,4 +1,4 @@
-"""Whether an expression is fully told by its digest: made of functions of installed packages only."""
+"""Whether a step of an expression is fully told by its digest: made of functions of installed packages only."""
 
 from __future__ import annotations
 
@@ -7,37 +7,27 @@ import functools
 import sys
 import sysconfig
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import awkward as ak
 import numpy as np
 
-from mpidist.lazy.node import Node, Ref, walk
+from mpidist.lazy.node import Node, Ref
 from mpidist.lazy.tokens import import_name
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mpidist.lazy.recording import Recorded
-
-__all__ = ["is_installed", "only_installed"]
+__all__ = ["is_installed"]
 
 _OWN = Path(__file__).parents[1]
 _FOLDERS = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), np.ndarray, np.generic, np.dtype)
 
 
-def only_installed(lazies: Iterable[Recorded]) -> bool:
-    """Whether no function of the user's takes part: neither of a notebook nor of a module outside of site-packages.
+def is_installed(node: Node) -> bool:
+    """Whether no function of the user's takes part in a step: neither of a notebook nor of a module outside of site-packages.
 
     The digest of an expression names functions of modules, and has the code of those of a notebook; but either may call others,
     whose code may have been edited since.
     """
-    return all(is_installed(node) for node in walk([lazy._node for lazy in lazies]))
-
-
-def is_installed(node: Node) -> bool:
-    """The same of one step."""
     return node.function is None or _installed((node.function, node.args, node.kwargs))
 
 

@@ -136,6 +136,11 @@ class Histogram(Reduction):
         return math.prod(self.extent) + 1 + len(self.watched)
 
     @property
+    def full_digest(self) -> str:
+        """With the ranges that are watched."""
+        return f"{self.digest}{self.watched!r}" if self.watched else self.digest
+
+    @property
     def number_axes(self) -> tuple[Any, ...]:
         """All axes."""
         return self.axes

@@ -140,6 +140,11 @@ class Result(Protocol):
         ...
 
     @property
+    def full_digest(self) -> str:
+        """The digest of all that its totals consist of: equal ones have totals of equal shape and meaning."""
+        ...
+
+    @property
     def has_payload(self) -> bool:
         """Whether totals have a payload."""
         ...

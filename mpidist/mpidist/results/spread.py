@@ -36,12 +36,13 @@ class Drawn:
     """What a sample of chunks says of the numbers of a result.
 
     `sums` are the numbers so far, float64 of shape (numbers,), or numerators and denominators of ratios, (2, numbers);
-    `spread` has the rows described above, shape (2 or 3, numbers).
+    `spread` has the rows described above, shape (2 or 3, numbers). `counts`: the numbers count entries, they are no sums of weights.
     """
 
     sums: NDArray[np.float64]
     spread: NDArray[np.float64]
     ratio: bool
+    counts: bool = False
 
 
 def spread_of(numbers: NDArray[np.float64], events: int) -> NDArray[np.float64]:

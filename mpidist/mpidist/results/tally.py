@@ -164,6 +164,11 @@ class Reduction(ABC):
         return 0
 
     @property
+    def full_digest(self) -> str:
+        """The digest of all that its state consists of: `digest`, and what is kept besides the value."""
+        return self.digest
+
+    @property
     def number_axes(self) -> tuple[Any, ...]:
         """The axes of the bins that they are the contents of, if they are."""
         return ()
@@ -188,7 +193,8 @@ class Reduction(ABC):
         state = State(self.shape(weighted=weighted))
         state.merge(total)
         rows = total.spread.reshape(-1, count)
-        return Drawn(self.state_numbers(state, weighted=weighted), rows, ratio=self.is_ratio)
+        numbers = self.state_numbers(state, weighted=weighted)
+        return Drawn(numbers, rows, ratio=self.is_ratio, counts=not state.sums)
 
     def spread_length(self, *, weighted: bool) -> int:
         """The length of `Total.spread`."""

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import awkward as ak
+
 from mpidist.chunks import Cost
 from mpidist.lazy import Lazy, Reevaluator, is_repeatable, parameters_of, shared
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    import awkward as ak
 
     from mpidist.chunks import Chunk
     from mpidist.datasets import FileInfo
@@ -89,8 +89,9 @@ class ChunkValues:
         return (token, *self._place) in self._cache
 
     def get(self, token: str) -> Any | None:
-        """The value, or None."""
-        return self._cache.get((token, *self._place))
+        """The value, or None; a new object, for arrays of records can be given further fields."""
+        kept = self._cache.get((token, *self._place))
+        return None if kept is None else ak.Array(kept.layout, behavior=kept.behavior, attrs=kept.attrs)
 
     def offer(self, token: str, value: ak.Array, seconds: float) -> None:
         """Keep it if that is worth its bytes."""
@@ -117,4 +118,4 @@ def _key_of(plan: Plan, result: Result) -> tuple[object, ...] | None:
     if result.has_payload or not all(is_repeatable(array) for array in arrays):
         return None
     values = tuple((name, repr(plan.parameters[name])) for name in parameters_of(arrays))
-    return "contribution", result.digest, values, plan.weights_digest
+    return "contribution", result.full_digest, values, plan.weights_digest
