@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from .plan import Plan
-    from .spmd.loop import Growth
+    from .spmd.meeting import Growth
     from .spmd.task import Start
 
 __all__ = ["Part", "Share"]

@@ -24,7 +24,7 @@ import math
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import cloudpickle
 
@@ -34,7 +34,8 @@ from mpidist.spmd.comm import FIRST_PAUSE, LONGEST_PAUSE
 from mpidist.spmd.exchange import share, tree_reduce, until
 from mpidist.spmd.header import PAUSE, STOP, Gift, Headers, Wish, gift_of, row, unread_of, wish_of, words_of
 from mpidist.spmd.lease import NOTHING, Lease
-from mpidist.spmd.packing import Lengths, Objects, Packed, merge_objects
+from mpidist.spmd.meeting import Growth, Meeting, Reduced, Verdict
+from mpidist.spmd.packing import Objects, Packed, merge_objects
 from mpidist.spmd.worker import Worker
 
 if TYPE_CHECKING:
@@ -43,16 +44,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mpidist.chunks import Chunk
     from mpidist.datasets import FileInfo, Reader
     from mpidist.ledger import Table
     from mpidist.plan import Plan
     from mpidist.spmd.comm import Rank
     from mpidist.spmd.frontier import Frontier
 
-__all__ = ["Growth", "Loop", "Pace", "Reduced"]
+__all__ = ["Loop", "Pace"]
 
-Verdict = Literal["go", "done", "stopped", "paused"]
 OBJECTS_TAG, FILES_TAG = 1, 3
 HUNGRY = 0.1
 """Seconds between exchanges while a rank has no chunk to work on and files are being scanned."""
@@ -73,71 +72,6 @@ class Pace:
     period: float = 0.25
     share: float = 0.02
     most_object_bytes: int = 4_000_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Reduced:
-    """What rank 0 has after an exchange: everything that a snapshot is made of."""
-
-    sequence: int
-    state: str
-    seconds: float
-    headers: Headers
-    layout: tuple[int, ...]
-    lengths: Lengths
-    packed: Packed
-    objects: bytes | None
-    """Pickled `Objects`: failures and payloads, as far as they travelled this time; None if neither did."""
-    has_payloads: bool
-    has_failures: bool
-    growth: bytes | None
-    """Pickled `Growth` of the table since the last state (with the last: all of it); None for none."""
-    table_size: tuple[int, int]
-    """How many files and chunks the table has."""
-    gift: int
-    """The number of the last request for a gift that was met."""
-
-
-@dataclass(slots=True)
-class Growth:
-    """What was added to the table of a lease, and what was given to another."""
-
-    files: list[FileInfo] = field(default_factory=list)
-    chunks: list[Chunk] = field(default_factory=list)
-    given: Lease = NOTHING
-
-    def __bool__(self) -> bool:
-        return bool(self.files or self.chunks or self.given)
-
-
-class Flight:
-    """An exchange under way; `advance` may be called at any moment, also after its end.
-
-    What it raises once it raises always: it may first be met in the middle of a chunk, where it is not wanted.
-    """
-
-    def __init__(self, steps: Generator[None, None, tuple[Verdict, Reduced | None]]) -> None:
-        self._steps = steps
-        self.began = time.perf_counter()
-        self.cost = 0.0
-        self.outcome: tuple[Verdict, Reduced | None] | None = None
-        self.problem: BaseException | None = None
-
-    def advance(self) -> bool:
-        """Make progress; whether it is complete."""
-        if self.problem is not None:
-            raise self.problem
-        if self.outcome is None:
-            began = time.thread_time()  # not what others take of the processor, or of the interpreter's lock
-            try:
-                next(self._steps)
-            except StopIteration as stop:
-                self.outcome = stop.value
-            except BaseException as error:
-                self.problem = error
-                raise
-            self.cost += time.thread_time() - began
-        return self.outcome is not None
 
 
 @dataclass
@@ -199,10 +133,10 @@ class Loop:
 
     def _meet_and_work(self, publish: Callable[[Reduced], None]) -> tuple[Verdict, Reduced | None]:
         ending: Verdict | None = None
-        flight: Flight | None = None
+        flight: Meeting | None = None
         while True:
             if flight is None and (ending is not None or self._due()):
-                flight = Flight(self._exchange(ending))
+                flight = Meeting(self._exchange(ending))
             if flight is not None and self._advance(flight):
                 verdict, reduced = self._landed(flight)
                 flight = None
@@ -233,13 +167,13 @@ class Loop:
     def _end(self) -> None:
         self.elapsed = time.perf_counter() - self._began
 
-    def _advance(self, flight: Flight) -> bool:
+    def _advance(self, flight: Meeting) -> bool:
         began = time.perf_counter()
         landed = flight.advance()
         self.worker.seconds["exchange"] += time.perf_counter() - began
         return landed
 
-    def _landed(self, flight: Flight) -> tuple[Verdict, Reduced | None]:
+    def _landed(self, flight: Meeting) -> tuple[Verdict, Reduced | None]:
         self._shown |= self._showing
         self._last = flight.began
         self._flight_seconds = time.perf_counter() - flight.began
@@ -254,7 +188,7 @@ class Loop:
         if self.frontier is not None:
             self.frontier.begin(math.inf if self._shown else HUNGRY)
 
-    def _first(self, flight: Flight | None) -> bool:
+    def _first(self, flight: Meeting | None) -> bool:
         """Whether the first exchanges are under way: waiting for them halves the time to the first events in a snapshot."""
         return flight is not None and not self._shown
 
@@ -532,7 +466,7 @@ class Loop:
         limit = len(self.queue) if self._limit is None else self._limit
         return self._goes_on() and self._position < limit
 
-    def _work(self, flight: Flight | None) -> None:
+    def _work(self, flight: Meeting | None) -> None:
         """The next chunk; an exchange under way is advanced between its steps."""
 
         def tick() -> None:

@@ -28,7 +28,7 @@ from mpidist.spmd.exchange import drive, share, until
 from mpidist.spmd.frontier import Frontier, table_of
 from mpidist.spmd.header import Wish
 from mpidist.spmd.lease import Lease, restricted
-from mpidist.spmd.loop import Loop, Pace, Reduced
+from mpidist.spmd.loop import Loop, Pace
 from mpidist.spmd.memory import Memory
 from mpidist.spmd.packing import Objects, totals_of
 from mpidist.values import BrokenPayload
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mpidist.plan import Plan
     from mpidist.results import Total
     from mpidist.spmd.comm import Rank
+    from mpidist.spmd.meeting import Reduced
 
 __all__ = ["AT_WORK", "Message", "Resume", "Start", "state_message"]
 
