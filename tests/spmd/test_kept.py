@@ -206,3 +206,19 @@ def test_ranks_of_which_one_has_forgotten_a_paused_part_do_it_anew(files: Path) 
     world._kept[run.id][1].clear()
     run.resume()
     complete(run, files)
+
+
+def test_a_run_that_was_stopped_stays_so_until_somebody_retries_it(files: Path) -> None:
+    world, other = ThreadWorld(1), ThreadWorld(1)
+    run = begin(files, world, other)
+    while not run.progress.events_done:
+        time.sleep(0.002)
+    run.stop()
+    assert run.wait(60).state == "stopped"
+    done = run.receipt.events_done
+    fresh = ThreadWorld(2)  # those that it had are gone
+    found = attach(run, fresh)
+    assert found.wait(0.5).state == "stopped"
+    assert found.receipt.events_done == done
+    found.retry(fresh).wait(60)
+    complete(found, files)
