@@ -103,6 +103,10 @@ class Messages:
             plot.figure,
         ]
         for widget in filter(None, widgets):
+            if hasattr(
+                widget.comm, "kernel"
+            ):  # where ipykernel is imported, widgets send nothing without a kernel
+                monkeypatch.setattr(widget.comm, "kernel", object())
             monkeypatch.setattr(widget, "_send", self._recorder(widget))
 
     def _recorder(self, widget: Any) -> Any:
