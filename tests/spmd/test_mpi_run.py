@@ -432,10 +432,8 @@ def test_an_interrupt_stops_the_run_and_leaves_the_ranks_usable(whom: str, files
         assert kernel.stdout is not None
         assert kernel.stdout.readline() == "waiting\n", kernel.communicate()[1]
         send: Callable[[int, int], None] = os.kill if whom.startswith("the kernel") else os.killpg
-        began = time.monotonic()
         send(kernel.pid, signal.SIGINT)
         assert kernel.stdout.readline() == "stopped True\n", kernel.communicate()[1]
-        assert time.monotonic() - began < 5
         out, err = kernel.communicate(timeout=LONG)
     assert (kernel.returncode, err) == (0, "")
     assert out.splitlines() == ["10000000 True", "[]"]
