@@ -28,6 +28,8 @@ from .conftest import left, running
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import psutil
+
     from mpidist.world.registry import Record
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("slurm", "state")]
@@ -358,6 +360,7 @@ def test_a_lease_ends_a_job_that_still_waits_for_a_killed_kernel(full: str, stat
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as kernel:
         wait_for(lambda: len(queue()) == 2)
         wait_for(lambda: any(record.cancel for record in records()))
+        wait_for(lambda: any("keeper.py" in " ".join(process.cmdline()) for process in of_records()))
         kernel.kill()
     wait_for(lambda: queue() == [full], 30)
     wait_for(lambda: left(state) == [], 10)
@@ -365,6 +368,10 @@ def test_a_lease_ends_a_job_that_still_waits_for_a_killed_kernel(full: str, stat
 
 def records() -> list[Record]:
     return [record for info in md.sessions() for record in info.records]
+
+
+def of_records() -> list[psutil.Process]:
+    return [process for record in records() for process in marked(record.name)]
 
 
 def test_a_lease_ends_a_job_whose_controller_was_killed(state: Path) -> None:
