@@ -204,7 +204,10 @@ def test_both_themes_are_readable(lab: Lab) -> None:
 
 
 def test_ranks_draw_while_wait_blocks_and_interrupt_stops_them(lab: Lab) -> None:
-    again = "second = session.run(muons=results['muons']); second.wait(); print(second.state)"
+    again = (
+        "hurry = Path('fast'); hurry.touch(); second = session.run(muons=results['muons'])\n"
+        "second.wait(); hurry.unlink(); print(second.state)"
+    )
     page = lab.open(
         next(names),
         [

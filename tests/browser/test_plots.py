@@ -32,7 +32,7 @@ for number in range(60):
         link.symlink_to({str(DIMUON)!r})
 
 def slowly(pt):
-    time.sleep(0.5)
+    time.sleep(0 if Path("fast").exists() else 0.5)
     return pt
 
 events = md.open({{
@@ -125,7 +125,7 @@ def test_bins_are_read_with_the_pointer_and_with_keys(page: Page) -> None:
     assert not page.console()
 
 
-def test_a_dragged_range_becomes_a_cut(page: Page) -> None:
+def test_a_dragged_range_becomes_a_cut(page: Page, lab: Lab) -> None:
     page.click("button.mpidist-range")
     page.wait_for(lambda: page.attribute("button.mpidist-range", "aria-pressed") == "true", "the tool")
     drag(page, 0.25, 0.5)
@@ -136,6 +136,11 @@ def test_a_dragged_range_becomes_a_cut(page: Page) -> None:
     code = str(page.script("return document.querySelector('.mpidist-readout input').value"))
     assert code.startswith("cut = run.select('pt', 1")
     page.run(1)
-    page.run(2, timeout=120)
+    hurry = lab.notebooks / "fast"
+    hurry.touch()
+    try:
+        page.run(2)
+    finally:
+        hurry.unlink()
     assert "data" in page.output_text(2)  # a number for each sample
     assert not page.console()
