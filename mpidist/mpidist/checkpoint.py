@@ -99,7 +99,7 @@ def save(snapshot: Snapshot, path: str | PathLike[str], *, started: float) -> No
 
 def run_card(snapshot: Snapshot, *, started: float) -> dict[str, Any]:
     """How the results came about, as plain JSON data: plan, parameters, files, versions, receipt, timings."""
-    plan = snapshot.parts[-1].plan if snapshot.parts else None
+    plan = snapshot.plan
     files = {info.ref.index: info for part in snapshot.parts for info in part.ledger.table.files}
     receipt = snapshot.receipt
     return {
@@ -133,6 +133,7 @@ def run_card(snapshot: Snapshot, *, started: float) -> dict[str, Any]:
             "events_done": receipt.events_done,
             "events_total": receipt.events_total,
             "complete": receipt.complete,
+            "covered": dict(receipt.covered),
             "samples": [asdict(sample) for sample in snapshot.progress.samples],
             "failures": [asdict(failure) for failure in receipt.failures],
         },

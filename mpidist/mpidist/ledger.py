@@ -7,7 +7,7 @@ bitmaps as integers is their union, and a chunk counted twice would show as a wr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ import numpy as np
 from .errors import WorldError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -250,6 +250,8 @@ class Receipt:
     ranks: int
     reason: str = ""
     """Why it was stopped, if the run's `stop_when` did it."""
+    covered: Mapping[str, int] = field(default_factory=dict)
+    """How many events are in each result, if not all have the same: some were added to the run when it was under way."""
 
     @property
     def complete(self) -> bool:
@@ -270,6 +272,9 @@ class Receipt:
         left = self.chunks_total - self.chunks_done - self.chunks_failed
         if left > 0:
             text += f", {left} of {self.chunks_total} chunks not reached ({self.state})"
+        ahead = {name: events for name, events in self.covered.items() if events > self.events_done}
+        if ahead:
+            text += f", {max(ahead.values())} of them in {', '.join(ahead)}"
         if self.reason:
             text += f"; stopped because {self.reason}"
         return f"{text}; {self.seconds:.2f} s on {self.ranks} rank{'s' if self.ranks != 1 else ''}"

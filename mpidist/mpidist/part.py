@@ -30,10 +30,14 @@ __all__ = ["Part", "Share"]
 
 @dataclass(frozen=True)
 class Share:
-    """Work to be done, and the part that answers for it until another has begun with it (None: no part has had it yet)."""
+    """Work to be done: a lease, and the names of the results that lack it.
+
+    Its `owner` is the part that answers for it until another has begun with it (None: no part has had it yet).
+    """
 
     owner: Part | None
     lease: Lease
+    names: frozenset[str]
 
 
 @dataclass(eq=False)
@@ -63,6 +67,12 @@ class Part:
     """Whether it was stopped before the ranges of open axes were known: then it has no results, and no other may add to it."""
     shed: bool = False
     """Whether all that it lacks is others' work."""
+    wanted: frozenset[str] = frozenset()
+    """The results that what it lacks is to be done for: its own, and those that were added to the run since."""
+    joining: frozenset[str] = frozenset()
+    """Added results for which what it has done is still to be done."""
+    recalled: bool = False
+    """Whether its ranks are to end it, for what it lacks is to be done for more results."""
     gifts: int = 0
     """The number of the last request to give work away; `gifts_met` of the last that was met."""
     gifts_met: int = 0
@@ -234,6 +244,14 @@ class Part:
         if left <= 0:
             return 0.0
         return left * self.state.seconds / int(done.sum()) if done.any() else math.inf
+
+    def worked(self) -> Lease:
+        """What it has done."""
+        if self.state is None:
+            return NOTHING
+        ledger = self.state.ledger
+        done = (chunk for chunk in ledger.table.chunks if ledger.done[chunk.index])
+        return Lease(frozenset(), frozenset(Lease.place(chunk) for chunk in done))
 
     def remainder(self) -> Lease:
         """What its lease lacks and nobody else has: files of which nothing was done, and single chunks of the others."""

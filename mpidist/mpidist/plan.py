@@ -112,6 +112,26 @@ class Plan:
         """
         return replace(self, parameters={**self.parameters, **_checked(values, self.params)})
 
+    def with_results(self, more: Mapping[str, object]) -> Plan:
+        """The same plan with further results, at the end. Chunks are cut as before: some of them may be done.
+
+        A result that is there already is no further one. Raises what `make_plan` does, and ResultError for a name that another
+        result has.
+        """
+        fresh = {name: result for name, result in more.items() if not self._has(name, result)}
+        full = make_plan({**self.results, **fresh}, parameters=self.parameters, seed=self.seed)
+        return replace(full, needs=replace(self._known, buffers=full.buffers)) if fresh else self
+
+    def _has(self, name: str, result: object) -> bool:
+        """Whether the very same result is there; another one of this name is an error."""
+        own = self.results.get(name)
+        if own is None:
+            return False
+        if getattr(result, "full_digest", None) != own.full_digest:
+            msg = f"the run has another result {name!r}. Hint: choose another name, for example {name}_2="
+            raise ResultError(msg)
+        return True
+
     def is_repeatable(self, name: str) -> bool:
         """Whether the key of a result says all that its value depends on: no code of the user's takes part."""
         return all(map(lazy.is_repeatable, [*self.results[name].inputs, *self._weights]))

@@ -122,7 +122,7 @@ class Precision:
         intervals = self.intervals(snapshot)
         worst = 0.0
         for sample, interval in intervals.items():
-            seen = snapshot.seen[sample]
+            seen = snapshot.accounts[self.name].seen[sample]
             if seen.chunks < FEWEST_CHUNKS and seen.fraction < 1:
                 return ""
             worst = max(worst, interval.relative)

@@ -239,7 +239,7 @@ class Report:
 
 def report_of(snapshot: Snapshot) -> Report:
     """The report of a run as it is in `snapshot`."""
-    return Report(snapshot.seconds, snapshot.progress.events_done, snapshot.ranks, snapshot.column_bytes)
+    return Report(snapshot.seconds, snapshot.processed, snapshot.ranks, snapshot.column_bytes)
 
 
 def _worked(rank: RankStatus) -> float:

@@ -7,7 +7,6 @@ run's `Stream`.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 import uuid
@@ -16,17 +15,18 @@ from typing import TYPE_CHECKING, Any, cast
 from .checkpoint import run_card, save
 from .crew import Crew
 from .display import Shown, page_of
-from .errors import DatasetError, ResultError, RunFailed, WorldError, near_names
+from .errors import ResultError, RunFailed, WorldError, near_names
 from .kept import Kept
 from .memo import Memo, Stamps
 from .parts import Parts
 from .report import report_of
+from .rescue import rescue
 from .selection import select
 from .snapshot import Progress, Snapshot
 from .spmd.loop import Pace
+from .stopping import Condition
 from .stream import Stream
 from .work import ENDED, Work
-from .world.registry import state_folder
 from .writing import write_whole
 
 if TYPE_CHECKING:
@@ -46,11 +46,6 @@ if TYPE_CHECKING:
     from .work import State
 
 __all__ = ["ENDED", "Run"]
-
-MOST_SAVED = 20
-"""How many files of runs that were out of time are kept."""
-
-logger = logging.getLogger("mpidist")
 
 
 class Run(Shown):
@@ -80,7 +75,8 @@ class Run(Shown):
         file = None if kept is None else Kept(kept / f"run-{number}", number, plan, self.started)
         self._aim(plan, worlds, file)
         if stop_when is not None:
-            self._stop_when(stop_when)
+            self._condition = Condition(stop_when)
+            self.subscribe(self._stop_if_met)
         self._work.begin()
 
     @classmethod
@@ -104,8 +100,8 @@ class Run(Shown):
         self._memo, self._stamps = memo or Memo(), Stamps(plan)
         self._lock = threading.RLock()
         self._sequence = self._aims = 0
-        self._saved = self._reason = ""
-        self._armed, self._before = True, 0  # whether `stop_when` counts; the last snapshot of former values
+        self._saved = ""
+        self._condition = Condition()
 
     def _aim(self, plan: Plan, worlds: Sequence[WorldPort], file: Kept | None = None) -> None:
         """Work on `plan` from now on; not yet begun."""
@@ -313,7 +309,7 @@ class Run(Shown):
                 msg = "the parameters of a detached run cannot be changed. Hint: session.run(..., parameters={...}) again"
                 raise WorldError(msg)
             self._keep_previous()
-            self._reason, self._armed, self._before = "", True, self._sequence
+            self._condition.restart(self._sequence)
             self._aim(plan, before.crew.used)
             self._work.parts.wish = before.parts.wish
         before.stop()
@@ -328,27 +324,57 @@ class Run(Shown):
         if before is None or now.progress.fraction >= before.progress.fraction:
             self.previous = now
 
-    def _stop_when(self, condition: StopWhen) -> None:
-        """Stop as soon as a snapshot meets `condition`."""
-
-        def look(snapshot: Snapshot) -> None:
-            with self._lock:
-                work, armed = self._work, self._armed and snapshot.sequence > self._before
-            if not armed or self._reason or snapshot.final or snapshot.progress.fraction >= 1:
-                return  # there is nothing to stop, or it is about other values of parameters
-            try:
-                met = condition(snapshot)
-            except Exception:
-                logger.exception("run %s: stop_when raised; the run goes on to its end", self.id)
-                unsubscribe()
-                return
-            with self._lock:
-                if not met or work is not self._work or not self._armed:
-                    return
-                self._reason = met if isinstance(met, str) else "stop_when was met"
+    def _stop_if_met(self, snapshot: Snapshot) -> None:
+        with self._lock:
+            work = self._work
+        reason = self._condition.met(snapshot)
+        if not reason:
+            return
+        with self._lock:  # its parameters may have been set
+            decided = work is self._work and self._condition.decide(snapshot, reason)
+        if decided:
             work.stop()
 
-        unsubscribe = self.subscribe(look)
+    def add(self, **results: object) -> Run:
+        """Let the run have further results, from the next slice on: ``run.add(met=md.hist(...))``. Does not wait; returns the run itself.
+
+        What is not processed yet is processed for all results together, with each column read once; then what was done before is
+        gone through again for the new ones. Until then each shows how much of the data it contains (`Snapshot.coverage`). The
+        final values do not depend on when they were added. Chunks stay as they were cut for the first results.
+        A paused run begins with them when it goes on; one that has ended goes on, as with `retry`.
+
+        Raises
+        ------
+        ResultError
+            For a name that another result of the run has, or something that is no result. The very same result again is no error.
+        LazyUsage
+            For arrays of another data set.
+        WorldError
+            If the ranks are gone, or the run is detached.
+        """
+        with self._lock:
+            before, work = self.plan, self._work
+            plan = before.with_results(results)
+            if work.detached:
+                msg = "nothing can be added to a detached run. Hint: session.run(...) begins another one for these results"
+                raise WorldError(msg)
+            fresh = plan.results.keys() - before.results.keys()
+            if not fresh:
+                return self
+            if before.results.keys() <= self._reused.keys():  # nothing was computed so far
+                self._aim(plan, work.crew.used)
+                self._work.begin()
+                return self
+            self.plan = plan
+            self._reused = {**self._reused, **self._memo.recall(plan.only(fresh), self.id)}
+            if fresh <= self._reused.keys():
+                self._rested(work) if work.rest.is_set() else self._publish(work)
+                return self
+            work.extend(plan.only(plan.results.keys() - self._reused.keys()))
+            if not work.ended:
+                self._publish(work)
+                return self
+        return self.retry()
 
     def pause(self) -> None:
         """Hold the run at the next slice: its ranks keep their state and are free for `%px`. Does not wait."""
@@ -381,12 +407,12 @@ class Run(Shown):
             worlds = cast("HasWorlds", world).worlds if hasattr(world, "worlds") else [world]
             if not worlds:
                 raise WorldError(f"{world!r} has no ranks yet. Hint: session.add(...) starts some.")
-        self._armed = False  # it is to do all
-        self._work.retry(worlds)
+        with self._lock:
+            self._work.retry(worlds)
+            self._condition.disarm()  # it is to do all
         adopt = getattr(world, "adopt", None)
         if adopt is not None:  # a session
             adopt(self)
-        self._reason = ""
         return self
 
     @property
@@ -424,7 +450,7 @@ class Run(Shown):
                     final and work.ended,
                     note,
                     waiting,
-                    self._reason if work.state == "stopped" else "",
+                    self._condition.reason if work.state == "stopped" else "",
                     self.plan.parameters,
                     tuple(self.plan.results),
                     self._reused,
@@ -444,25 +470,8 @@ class Run(Shown):
             plan, snapshot = self.plan, self.snapshot
         if work.state == "done" and snapshot is not None:
             self._memo.remember(snapshot, plan, self._stamps)
-        if work.out_of_time:
-            self._rescue()
-
-    def _rescue(self) -> None:
-        """Save what there is where it is found again: the time of the last ranks is over, perhaps the kernel's too."""
-        snapshot = self.snapshot
-        if snapshot is None:
-            return
-        try:
-            folder = state_folder() / "saved"
-            file = folder / f"{time.strftime('%Y-%m-%d-%H%M')}-{self.id}.h5"
-            save(snapshot, file, started=self.started)
-        except (DatasetError, WorldError) as error:
-            logger.warning("run %s: what it has could not be saved: %s", self.id, error)
-            return
-        for old in sorted(folder.glob("*.h5"))[:-MOST_SAVED]:
-            old.unlink(missing_ok=True)
-        self._saved = str(file)
-        logger.warning("run %s: what it has is saved, mpidist.load(%r) reads it", self.id, self._saved)
+        if work.out_of_time and snapshot is not None:
+            self._saved = rescue(snapshot, self.started)
 
     # -------------------------------------------------------------------- outcomes
 

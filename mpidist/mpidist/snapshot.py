@@ -8,16 +8,14 @@ states.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from .account import Accounts, seconds_of
 from .errors import Failure, ResultError
 from .estimate import Estimate, Seen, estimate_of
-from .ledger import Ledger, Receipt, SampleProgress, check_disjoint
+from .ledger import Ledger, Receipt, SampleProgress
 from .values import BrokenPayload, Results
 
 if TYPE_CHECKING:
@@ -155,12 +153,7 @@ class Snapshot:
     @property
     def seconds(self) -> float:
         """For how long ranks were at work on the run; what several worlds do at the same time counts once."""
-        total, until = 0.0, -math.inf
-        for part in sorted(self.parts, key=lambda part: part.began):
-            end = part.began + part.seconds
-            total += max(0.0, end - max(part.began, until))
-            until = max(until, end)
-        return total
+        return seconds_of(self.parts)
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -187,60 +180,42 @@ class Snapshot:
         return sums
 
     @cached_property
+    def accounts(self) -> Accounts[PartState]:
+        """Which parts have which results, and how much of the data each result contains."""
+        computed = [name for name in self.order if name not in self.reused] if self.parts else []
+        return Accounts(self.parts, self.waiting, computed)
+
+    @cached_property
     def progress(self) -> Progress:
-        """Progress in events, of all samples."""
-        samples = self._samples()
-        events = sum(sample.events_done for sample in samples)
-        everything = sum(sample.events_total for sample in samples)
-        unscanned = sum(sample.events_unscanned for sample in samples)
+        """Progress in events, of all samples: those that are in every result."""
+        least, whole = self.accounts.least, self.accounts.first
         read = sum(status.bytes_read for status in self.ranks)
         seconds = max(self.seconds, 1e-9)
-        rate = events / seconds
-        left = everything + unscanned - events - sum(part.ledger.events_failed for part in self.parts)
+        rate = self.processed / seconds
         return Progress(
-            events,
-            everything,
-            sum(int(part.ledger.done.sum()) for part in self.parts),
-            sum(part.ledger.chunks for part in self.parts),
+            least.events_done,
+            sum(sample.events_total for sample in least.samples),
+            sum(int(part.ledger.done.sum()) for part in least.parts),
+            sum(part.ledger.chunks for part in whole.parts),
             read,
             rate,
             read / seconds,
-            left / rate if events else None,
-            samples,
-            sum(sample.files_unscanned for sample in samples),
-            unscanned,
+            self.accounts.events_left / rate if rate else None,
+            least.samples,
+            sum(sample.files_unscanned for sample in least.samples),
+            sum(sample.events_unscanned for sample in least.samples),
         )
 
-    def _samples(self) -> tuple[SampleProgress, ...]:
-        """Progress of each sample over all parts, and of what no part has begun with."""
-        sums: dict[str, tuple[int, ...]] = {}
-        if not self.parts:
-            sums = {name: (0, 0, files, 0) for name, files in self.waiting.items()}
-        for part in self.parts:
-            for sample in part.ledger.samples():
-                own = (
-                    sample.events_done,
-                    sample.events_total,
-                    sample.files_unscanned,
-                    sample.events_unscanned,
-                )
-                before = sums.get(sample.name, (0, 0, 0, 0))
-                sums[sample.name] = tuple(a + b for a, b in zip(before, own, strict=True))
-        found = []
-        for name, (done, total, files, events) in sums.items():
-            waiting = self.waiting.get(name, 0) if self.parts else 0
-            found.append(
-                SampleProgress(
-                    name, done, total, files + waiting, events + round(waiting * self._events_of_a_file)
-                )
-            )
-        return tuple(found)
+    @property
+    def processed(self) -> int:
+        """How many events ranks have processed, those twice that were so for results that were added."""
+        return sum(int(part.ledger.table.events[part.ledger.done].sum()) for part in self.parts)
 
-    @cached_property
-    def _events_of_a_file(self) -> float:
-        """How many events the files that were scanned have, on average."""
-        events = sum(int(part.ledger.table.events.sum()) for part in self.parts)
-        return events / max(sum(len(part.ledger.table.files) for part in self.parts), 1)
+    def coverage(self, name: str) -> tuple[SampleProgress, ...]:
+        """How much of each sample is in a result."""
+        if name in self.reused:
+            return self.reused[name].source.progress.samples
+        return self.accounts[name].samples
 
     @cached_property
     def results(self) -> Results:
@@ -262,8 +237,7 @@ class Snapshot:
                     continue
                 totals = self._totals(name)
                 if totals:
-                    plan = self.parts[-1].plan
-                    values[name] = value_of(plan.results[name], totals, weighted=plan.weighted)
+                    values[name] = value_of(self._result(name), totals, weighted=self.parts[0].plan.weighted)
             except Exception as error:  # noqa: BLE001 (of the user's functions; Results raises it)
                 own = isinstance(error, ResultError)
                 broken[name] = str(error) if own else f"{type(error).__name__}: {error}"
@@ -280,8 +254,17 @@ class Snapshot:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all results, in the user's order."""
-        own = tuple(self.parts[-1].plan.results) if self.parts else ()
-        return self.order or own
+        own = dict.fromkeys(name for part in self.parts for name in part.plan.results)
+        return self.order or tuple(own)
+
+    @property
+    def plan(self) -> Plan | None:
+        """What the parts compute, with the ranges of axes known; None before there is any."""
+        if not self.parts:
+            return None
+        every = {name: result for part in self.parts for name, result in part.plan.results.items()}
+        whole = max((part.plan for part in self.parts), key=lambda plan: len(plan.results))
+        return whole if len(every) == len(whole.results) else replace(whole, results=every)
 
     def finished(self, name: str, source: Snapshot) -> Finished | None:
         """A result of a snapshot that lacks nothing, to be kept; None if it could not be made."""
@@ -289,8 +272,7 @@ class Snapshot:
             return self.reused[name]
         if name not in self.results:
             return None
-        plan = self.parts[-1].plan
-        return Finished(plan.results[name], self._totals(name), plan.weighted, source)
+        return Finished(self._result(name), self._totals(name), self.parts[0].plan.weighted, source)
 
     def estimate(self, name: str) -> Estimate | None:
         """What the full data will give for a result, with the error of not having seen all of it (see `mpidist.estimate`).
@@ -311,28 +293,19 @@ class Snapshot:
             return self.reused[name].estimate()
         if name not in self.results:
             return None
-        plan = self.parts[-1].plan
-        return estimate_of(plan.results[name], self._totals(name), self.seen, weighted=plan.weighted)
+        seen, weighted = self.accounts[name].seen, self.parts[0].plan.weighted
+        return estimate_of(self._result(name), self._totals(name), seen, weighted=weighted)
 
-    @cached_property
-    def seen(self) -> dict[str, Seen]:
-        """How large the part of each sample is that was seen."""
-        found = {}
-        for number, sample in enumerate(self.progress.samples):
-            done = [part.ledger.events_done(number) for part in self.parts]
-            events = np.concatenate([np.zeros(0), *done])
-            expected = sample.events_total + sample.events_unscanned
-            if sample.files_unscanned:  # though it may look as if there were none
-                expected = max(expected, sample.events_done + 1)
-            found[sample.name] = Seen(len(events), sample.events_done, float(events @ events), expected)
-        return found
+    def _result(self, name: str) -> Result:
+        """A result as the ranks have it, with the ranges of its axes known."""
+        return self.accounts[name].parts[-1].plan.results[name]
 
     def _totals(self, name: str) -> dict[str, Total]:
         """The exact sums of one result for each sample; empty if it is not in this snapshot."""
-        if not self.parts:
+        if not self.parts or not self.accounts[name].parts:
             return {}
         totals: dict[str, Total] = {}
-        for number, sample in enumerate(self.parts[-1].plan.dataset.samples):
+        for number, sample in enumerate(self.parts[0].plan.dataset.samples):
             total = self.total(number, name)
             if total is None:
                 return {}
@@ -342,23 +315,23 @@ class Snapshot:
         return totals
 
     def total(self, sample: int, name: str) -> Total | None:
-        """The exact sum over all parts of one result for one sample; None if some part has not sent it."""
-        plan = self.parts[-1].plan
-        result = plan.results[name]
+        """The exact sum of one result for one sample, over all parts that have it; None if some part has not sent it."""
+        parts = self.accounts[name].parts
         total: Total | None = None
-        for part in self.parts:
+        for part in parts:
+            result, weighted = part.plan.results[name], part.plan.weighted
             own = part.totals.get((sample, name))
-            if own is None and not part.ledger.done.any() and len(self.parts) > 1:
+            if own is None and not part.ledger.done.any() and len(parts) > 1:
                 continue  # it has just begun
             if own is None or isinstance(own.payload, BrokenPayload):
                 return own
-            total = own if total is None else result.add(total, own, weighted=plan.weighted)
+            total = own if total is None else result.add(total, own, weighted=weighted)
         return total
 
     @property
     def receipt(self) -> Receipt:
         """What the results contain, and what they lack. Raises WorldError if they contain something twice."""
-        check_disjoint([part.ledger for part in self.parts])
+        self.accounts.check()
         progress = self.progress
         return Receipt(
             progress.events_done,
@@ -366,7 +339,7 @@ class Snapshot:
             progress.chunks_done,
             sum(part.ledger.chunks_failed for part in self.parts),
             progress.chunks_total,
-            len(self.parts[-1].plan.dataset.files) if self.parts else sum(self.waiting.values()),
+            len(self.parts[0].plan.dataset.files) if self.parts else sum(self.waiting.values()),
             sum(len(part.ledger.problems) for part in self.parts),
             progress.files_unscanned,
             self.failures,
@@ -374,6 +347,7 @@ class Snapshot:
             self.seconds,
             len(self.ranks),
             self.reason,
+            self.accounts.covered(),
         )
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .kept import Kept
     from .part import Part
     from .parts import Parts
+    from .plan import Plan
     from .spmd.task import Message, Start
 
 __all__ = ["ENDED", "State", "Work"]
@@ -147,7 +148,9 @@ class Work:
             return error
         with self.lock:  # words that came after the part was made and before its ranks could hear them
             part.gifts_met = part.gifts
-            word = self._word or ("stop" if self.error else "" if part.world in self.crew else "pause")
+            word = self._word or ("" if part.world in self.crew else "pause")
+            if self.error or part.recalled:
+                word = "stop"
             newer = self.parts.wish if self.parts.wish > task.wish else None
         if newer is not None:
             world.control(self._id, wish(*newer))
@@ -209,6 +212,14 @@ class Work:
         with self.lock:
             self.parts.wish = Wish(self.parts.wish.number + 1, sample)
             self.crew.tell(wish(*self.parts.wish))
+
+    def extend(self, plan: Plan) -> None:
+        """Work on a plan with more results from the next slice on; if it is at rest, when it goes on."""
+        with self.lock:
+            self.parts.extend(plan)
+            for part in self.parts.active:
+                if part.recalled:  # else it works on results that were added before
+                    self.crew[part.world].control(self._id, "stop")
 
     def retry(self, worlds: Sequence[WorldPort]) -> None:
         """Do what is missing, on `worlds` if there are any, else on those that were in use."""
@@ -364,7 +375,8 @@ class Work:
             others = self.crew.any_open(but=part.world)
             gone = part.world not in self.crew or not world.open
             self.parts.ended(part, meta["state"])
-            if gone and others:  # it has left, or its time is over
+            called_back = part.recalled and meta["state"] == "stopped" and not gone
+            if (gone and others) or called_back:  # it has left, or its time is over, or there is more to do
                 self.parts.shed(part)
                 word = ""
             self.out_of_time |= gone and not others and world.alive and word == "stop"

@@ -264,6 +264,25 @@ def test_stop_keeps_what_is_there_and_retry_does_the_rest(session: Session, file
     assert_same(run.retry().result(), on_threads(slowly(events, slow)))
 
 
+def test_results_are_added_to_a_run_on_ranks(session: Session, files: Path) -> None:
+    events = md.open(f"{files}/*.root:Events")
+    slow = Slow(files)
+    every = slowly(events, slow)
+    some = {name: every.pop(name) for name in ("slow", "flow")}
+    run = session.run(some, pace=PACE)
+    done = await_progress(run)
+    run.add(**every)
+    slow.release()
+    slow.hurry()
+    results = run.result()
+    assert run.snapshot is not None
+    assert 800_000 + done <= run.snapshot.processed < 1_600_000
+    # Chunks are cut as for the first results.
+    plan = make_plan(some).with_results(every)
+    assert_same(results, Run(plan, ThreadWorld(1)).result())
+    assert run.receipt.complete
+
+
 STUBBORN = {"yes": True}
 
 

@@ -427,7 +427,7 @@ def test_files_without_events(tmp_path: Path) -> None:
 
 def slow_on_rank_0(pt: ak.Array) -> ak.Array:
     if threading.current_thread().name == "rank 0":
-        time.sleep(0.1)
+        time.sleep(0.3)
     return pt
 
 

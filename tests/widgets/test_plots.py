@@ -50,16 +50,16 @@ def plane() -> Any:
 
 @pytest.fixture(autouse=True)
 def _coverage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(card, "coverage_text", lambda snapshot: getattr(snapshot, "coverage", ""))
+    monkeypatch.setattr(card, "coverage_text", lambda snapshot, _: getattr(snapshot, "told", ""))
 
 
 def snapshot(
-    value: Any, *, final: bool = False, coverage: str = "some", estimate: Any = None, fraction: float = 1.0
+    value: Any, *, final: bool = False, told: str = "some", estimate: Any = None, fraction: float = 1.0
 ) -> Any:
     return SimpleNamespace(
         results=Results({"mass": value}),
         final=final,
-        coverage=coverage,
+        told=told,
         estimate=lambda name: estimate,
         progress=SimpleNamespace(fraction=fraction),
     )
@@ -240,7 +240,7 @@ def test_a_range_can_be_marked_with_keys() -> None:
 def test_a_snapshot_costs_one_message_as_long_as_axes_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     plot = shown(single(100))
     messages = Messages(plot, monkeypatch)
-    plot._draw(snapshot(single(101), coverage="more"))
+    plot._draw(snapshot(single(101), told="more"))
     assert messages.sent == [("Lines", {"y"})]
 
 
@@ -259,13 +259,13 @@ def test_texts_are_told_now_and_then_and_at_the_end(monkeypatch: pytest.MonkeyPa
     plot = shown(single())
     now = 1e9
     monkeypatch.setattr("mpidist_widgets.card.time.monotonic", lambda: now)
-    plot._draw(snapshot(single(), coverage="1 %"))
-    plot._draw(snapshot(single(2), coverage="2 %"))
+    plot._draw(snapshot(single(), told="1 %"))
+    plot._draw(snapshot(single(2), told="2 %"))
     assert "1 %" in plot._heading.value
     now += 2.5
-    plot._draw(snapshot(single(3), coverage="3 %"))
+    plot._draw(snapshot(single(3), told="3 %"))
     assert "3 %" in plot._heading.value
-    plot._draw(snapshot(single(4), coverage="all", final=True))
+    plot._draw(snapshot(single(4), told="all", final=True))
     assert "all" in plot._heading.value
     assert "inside 320" in plot._note.value
 

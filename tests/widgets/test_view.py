@@ -31,7 +31,7 @@ from mpidist_widgets import (
     Values,
 )
 from mpidist_widgets.live import Follower
-from mpidist_widgets.wording import number_text
+from mpidist_widgets.wording import coverage_text, number_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -122,6 +122,40 @@ def text_of(part: Any) -> str:
 
 def plain(part: Any) -> str:
     return text_of(part).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_an_added_result_gets_its_card_and_says_what_it_contains(
+    slow: Run, gate: Gate, tmp_path: Path
+) -> None:
+    view = RunView(slow)
+    eventually(lambda: slow.progress.chunks_done > 6)
+    slow.pause()
+    slow.wait()
+    muons = md.open(f"{tmp_path}/d*.root:Events").Muon
+    hard = muons.pt[muons.pt > md.param("cut", 30.0, min=0, max=60)]
+    slow.add(eta=md.hist(muons.eta, md.axis.Regular(10, -3, 3)), hard=md.count(hard))
+    slow.resume()
+    eventually(lambda: "eta" in view.cards and "hard" in plain(view.deck))
+    assert view.parameters.controls.keys() == {"cut"}
+    slow.pause()
+    slow.wait()
+    eventually(lambda: "paused" in plain(view.progress))
+    assert slow.snapshot is not None
+    old, new = (
+        coverage_text(slow.snapshot, name).replace("\N{NO-BREAK SPACE}", " ") for name in ("pt", "eta")
+    )
+    assert old != new
+    eventually(lambda: new in plain(view.cards["eta"]))
+    assert old in plain(view.cards["pt"])
+    numbers = plain(view._values)
+    assert numbers.index(old) > numbers.index("count")
+    assert numbers.index(new) > numbers.index("hard")
+    gate.opened.set()
+    slow.resume()
+    slow.wait()
+    eventually(lambda: "all 2.4 M events" in plain(view.cards["eta"]))
+    assert "all 2.4 M events" in plain(view._values)
+    view.close()
 
 
 def test_a_finished_run_is_drawn_at_once_and_not_followed(run: Run) -> None:

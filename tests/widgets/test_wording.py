@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpidist.account import Account
 from mpidist.ledger import SampleProgress
 from mpidist.snapshot import Progress, Snapshot
 from mpidist_widgets.wording import (
@@ -84,7 +85,9 @@ def a_snapshot(samples: tuple[SampleProgress, ...], *, final: bool = False) -> S
     done, total = sum(s.events_done for s in samples), sum(s.events_total for s in samples)
     snapshot = Snapshot("run", 1, "done" if final else "running", (), final)
     progress = Progress(done, total, 0, 0, 0, 0.0, 0.0, None, samples)
-    return with_progress(snapshot, progress)
+    copy = with_progress(snapshot, progress)
+    copy.__dict__["accounts"] = {"pt": Account((), samples)}
+    return copy
 
 
 def with_progress(snapshot: Snapshot, progress: Progress) -> Snapshot:
@@ -100,19 +103,19 @@ def test_progress_is_said_in_events() -> None:
 
 def test_coverage_of_samples() -> None:
     data, ttbar = SampleProgress("data", 30, 1000), SampleProgress("ttbar", 50, 1000)
-    assert plain(coverage_text(a_snapshot((data, ttbar)))) == "3 % of data, 5 % of ttbar"
-    assert plain(coverage_text(a_snapshot((data,)))) == "3 % of 1,000 events"
+    assert plain(coverage_text(a_snapshot((data, ttbar)), "pt")) == "3 % of data, 5 % of ttbar"
+    assert plain(coverage_text(a_snapshot((data,)), "pt")) == "3 % of 1,000 events"
     full = SampleProgress("data", 5_000_000, 5_000_000)
-    assert plain(coverage_text(a_snapshot((full,), final=True))) == "all 5.0 M events"
+    assert plain(coverage_text(a_snapshot((full,), final=True), "pt")) == "all 5.0 M events"
 
 
 def test_coverage_of_many_samples_is_a_range() -> None:
     many = tuple(SampleProgress(f"s{i}", 10 * i, 1000) for i in range(1, 6))
-    assert plain(coverage_text(a_snapshot(many))) == "1 % to 5 % of 5 samples"
+    assert plain(coverage_text(a_snapshot(many), "pt")) == "1 % to 5 % of 5 samples"
     same = tuple(SampleProgress(f"s{i}", 20, 1000) for i in range(5))
-    assert plain(coverage_text(a_snapshot(same))) == "2 % of each of 5 samples"
+    assert plain(coverage_text(a_snapshot(same), "pt")) == "2 % of each of 5 samples"
 
 
 def test_a_stopped_run_never_claims_all_events() -> None:
     stopped = SampleProgress("data", 999_999, 1_000_000)
-    assert plain(coverage_text(a_snapshot((stopped,), final=True))) == "99.9 % of 1.0 M events"
+    assert plain(coverage_text(a_snapshot((stopped,), final=True), "pt")) == "99.9 % of 1.0 M events"

@@ -83,12 +83,13 @@ class PlotCard(Part):
         self._snapshot = snapshot
         self._settled = snapshot.final
         now = time.monotonic()
-        self._telling = snapshot.final or now - self._told >= TEXT_SECONDS
+        resting = snapshot.final or snapshot.state == "paused"
+        self._telling = resting or now - self._told >= TEXT_SECONDS
         if self.name in snapshot.results:
             self._take(snapshot)
         if self._telling:
             self._told = now
-            self._set_title(coverage_text(snapshot))
+            self._set_title(coverage_text(snapshot, self.name))
 
     _telling = True
 

@@ -110,7 +110,7 @@ class Export(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
 
     def _picture(self, snapshot: Snapshot) -> str:
         drawing = draw_histogram(snapshot.results[self.subject], snapshot.estimate(self.subject))
-        words = coverage_text(snapshot)
+        words = coverage_text(snapshot, self.subject)
         return svg(self.subject, drawing, words, options=self._options, sample=self._sample, fixed=True)
 
     def _png(self, snapshot: Snapshot, by: str) -> None:
@@ -141,7 +141,7 @@ class Export(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
             stem += "_hist" if isinstance(value, hist.BaseHist) else "_value"
             self._variable = _free(stem, shell.user_ns)
         shell.user_ns[self._variable] = value
-        words = coverage_text(snapshot)
+        words = coverage_text(snapshot, self.subject)
         self.said = f"{self._variable} is now a {_kind(value)} with {words}"
 
     def _root(self, snapshot: Snapshot, _: str) -> None:

@@ -7,6 +7,7 @@ the reader's system is.
 from __future__ import annotations
 
 import json
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def page(
     parts = [
         f"<h1>Run {escape(str(card['run']))}: {escape(str(card['state']))}</h1>",
         f"<p><b>{escape(str(receipt['text']))}</b><br>{muted(_summary(card))}</p>",
-        results_html(results, _coverage(receipt), {name: Options(log=True) for name in log}),
+        results_html(results, partial(_coverage, receipt), {name: Options(log=True) for name in log}),
         _failures(receipt["failures"]),
         _section("Ranks", _ranks(card["ranks"])),
         _section("Report", _pre(report) if report else ""),
@@ -84,11 +85,12 @@ def _summary(card: Mapping[str, Any]) -> str:
     return " · ".join(words)
 
 
-def _coverage(receipt: Mapping[str, Any]) -> str:
+def _coverage(receipt: Mapping[str, Any], name: str) -> str:
     if receipt["complete"]:
         return f"all {event_text(receipt['events_total'])} events"
     total = max(receipt["events_total"], 1)
-    return f"{percent_text(receipt['events_done'] / total)} of {event_text(receipt['events_total'])} events"
+    done = receipt["covered"].get(name, receipt["events_done"])
+    return f"{percent_text(done / total)} of {event_text(receipt['events_total'])} events"
 
 
 def _failures(failures: list[dict[str, Any]]) -> str:

@@ -53,21 +53,28 @@ class Parameters(Part):
     def attach(self, run: Run) -> None:
         """Make the controls for the parameters of `run`, with its present values."""
         self._run = run
-        self.controls, self._errors, rows = {}, {}, []
+        self.controls, self._errors = {}, {}
+        self._add_controls(run)
+
+    def _add_controls(self, run: Run) -> None:
+        """Controls for the parameters that have none yet."""
         for name, param in run.plan.params.items():
-            control = control_for(param, run.parameters.get(name, param.value))
-            control.add_class(f"mpidist-parameter-{name}")
-            control.observe(lambda change, name=name: self._on_change(name, change["new"]), "value")
-            live_while_blocked(control)
-            self.controls[name] = control
-            self._errors[name] = ipywidgets.HTML(layout=ipywidgets.Layout(display="none", margin="0"))
-            rows += [control, self._errors[name]]
+            if name not in self.controls:
+                control = control_for(param, run.parameters.get(name, param.value))
+                control.add_class(f"mpidist-parameter-{name}")
+                control.observe(lambda change, name=name: self._on_change(name, change["new"]), "value")
+                live_while_blocked(control)
+                self.controls[name] = control
+                self._errors[name] = ipywidgets.HTML(layout=ipywidgets.Layout(display="none", margin="0"))
+        rows = [widget for name in self.controls for widget in (self.controls[name], self._errors[name])]
         self.children = (*rows, self._status)
         self.layout.display = "" if rows else "none"
 
     def show(self, snapshot: Snapshot) -> None:
         """Take "computing ..." away if `snapshot` has the values asked for; follow values that code has set."""
         values = snapshot.parameters
+        if self._run is not None and values.keys() - self.controls.keys():  # of a result that was added
+            self._add_controls(self._run)
         if all(values.get(name) == value for name, value in self._awaited.items()) and not self._asked:
             self._awaited = {}
             self._status.value = ""

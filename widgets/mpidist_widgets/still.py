@@ -12,6 +12,7 @@ import base64
 import time
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ import hist
 from .drawing import Rows, draw_histogram
 from .style import FONT, TEXT, message, muted
 from .svg import svg
-from .tables import heading, is_number, listing, rows_table, values_table
+from .tables import heading, is_number, listing, numbers_table, rows_table
 from .wording import ENDED, coverage_text, duration_text, progress_text
 
 if TYPE_CHECKING:
@@ -51,27 +52,29 @@ def picture(name: str, text: str) -> str:
 
 def results_html(
     results: Mapping[str, Any],
-    coverage: str,
+    coverage: Callable[[str], str],
     looks: Mapping[str, Options] | None = None,
     estimate: Callable[[str], Estimate | None] = lambda _: None,
 ) -> str:
     """All results: plots (drawn as `looks` say), tables, numbers, and the rest as text.
 
-    `estimate` gives what the full data will give for a result.
+    `coverage` says how much of the data is in a result, `estimate` gives what the full data will give for a result.
     """
     plots, tables = [], []
     numbers = {name: value for name, value in results.items() if is_number(value)}
     if numbers:
-        tables.append(heading("numbers", coverage) + values_table(numbers))
+        tables.append(numbers_table(numbers, coverage))
     for name, value in results.items():
         if isinstance(value, hist.BaseHist):
             drawing = draw_histogram(value, estimate(name))
             if isinstance(drawing, Rows):
-                tables.append(heading(name, coverage) + rows_table(drawing))
+                tables.append(heading(name, coverage(name)) + rows_table(drawing))
             else:
-                plots.append(picture(name, svg(name, drawing, coverage, options=(looks or {}).get(name))))
+                plots.append(
+                    picture(name, svg(name, drawing, coverage(name), options=(looks or {}).get(name)))
+                )
         elif name not in numbers:
-            tables.append(heading(name, coverage) + _text(value))
+            tables.append(heading(name, coverage(name)) + _text(value))
     cards = "".join(f'<div style="margin:0 24px 12px 0">{card}</div>' for card in [*plots, *tables])
     return f'<div style="display:flex;flex-wrap:wrap;align-items:flex-start">{cards}</div>'
 
@@ -100,7 +103,7 @@ def snapshot_html(snapshot: Snapshot, looks: Mapping[str, Options] | None = None
         head += message(
             f"{failures:,} failure{'' if failures == 1 else 's'}: their events are missing from the results"
         )
-    return head + results_html(snapshot.results, coverage_text(snapshot), looks, snapshot.estimate)
+    return head + results_html(snapshot.results, partial(coverage_text, snapshot), looks, snapshot.estimate)
 
 
 class Still:

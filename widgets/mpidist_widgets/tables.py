@@ -17,6 +17,8 @@ from .style import DIGITS, FAINT, FONT, TEXT, bar, colours, muted, table
 from .wording import coverage_text, number_text, percent_text, scaled_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from mpidist.snapshot import Snapshot
@@ -49,7 +51,7 @@ class Cutflow(Part):
         if not isinstance(drawing, Rows):
             msg = f"{self.name} is not a histogram of categories"
             raise TypeError(msg)
-        self._body.value = heading(self.name, coverage_text(snapshot)) + rows_table(drawing)
+        self._body.value = heading(self.name, coverage_text(snapshot, self.name)) + rows_table(drawing)
 
 
 def heading(name: str, coverage: str) -> str:
@@ -148,7 +150,7 @@ class Values(Part):
         names = self.names if self.names is not None else tuple(n for n in values if is_number(values[n]))
         shown = {name: values[name] for name in names if name in values}
         if shown:
-            self._body.value = heading("numbers", coverage_text(snapshot)) + values_table(shown)
+            self._body.value = numbers_table(shown, lambda name: coverage_text(snapshot, name))
 
 
 def is_number(value: object) -> bool:
@@ -158,15 +160,27 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float | np.number)
 
 
-def values_table(values: Mapping[str, Any]) -> str:
-    """The HTML of named numbers; a mapping is a row with a number for each sample."""
+def numbers_table(values: Mapping[str, Any], coverage: Callable[[str], str]) -> str:
+    """The HTML of named numbers with what they contain: in the heading, or with each name if that differs."""
+    words = {name: coverage(name) for name in values}
+    alike = set(words.values())
+    if len(alike) == 1:
+        return heading("numbers", alike.pop()) + values_table(values)
+    return heading("numbers", "") + values_table(values, words)
+
+
+def values_table(values: Mapping[str, Any], notes: Mapping[str, str] | None = None) -> str:
+    """The HTML of named numbers; a mapping is a row with a number for each sample. `notes` are words for some names."""
+    titles = {name: escape(name) for name in values}
+    for name, note in (notes or {}).items():
+        titles[name] += f" {muted(note)}"
     samples: dict[str, None] = {}
     for value in values.values():
         if isinstance(value, Mapping):
             samples.update(dict.fromkeys(str(sample) for sample in value))
     if not samples:
         return table(
-            ["", ""], [[escape(name), escape(number_text(value))] for name, value in values.items()], [1]
+            ["", ""], [[titles[name], escape(number_text(value))] for name, value in values.items()], [1]
         )
     lines = []
     for name, value in values.items():
@@ -174,7 +188,7 @@ def values_table(values: Mapping[str, Any]) -> str:
         cells = [escape(number_text(by_sample[sample])) if sample in by_sample else "" for sample in samples]
         if not isinstance(value, Mapping):
             cells[0] = escape(number_text(value))
-        lines.append([escape(name), *cells])
+        lines.append([titles[name], *cells])
     return table(["", *(escape(sample) for sample in samples)], lines, range(1, len(samples) + 1))
 
 
@@ -196,7 +210,7 @@ class Listing(Part):
         text = "\n\n".join(
             f"{sample}\n{listing(one)}" for sample, one in value.items()
         ) if isinstance(value, Mapping) else listing(value)  # fmt: skip
-        self._body.value = heading(self.name, coverage_text(snapshot)) + (
+        self._body.value = heading(self.name, coverage_text(snapshot, self.name)) + (
             f'<pre style="{DIGITS};font-size:11px;line-height:15px;color:{TEXT};background:none;margin:0;'
             f'max-height:290px;overflow:auto">{escape(text)}</pre>'
         )

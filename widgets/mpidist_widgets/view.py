@@ -133,9 +133,11 @@ class RunView(Part):
 
     def _add_cards(self, snapshot: Snapshot) -> None:
         """Cards for results that are seen for the first time, plots first, then in the order in which they were named."""
-        results = snapshot.results
+        results, self._order = snapshot.results, snapshot.names
         new = [name for name in results if name not in self.cards and not is_number(results[name])]
         numbers = tuple(name for name in results if is_number(results[name]))
+        if self._values is not None:
+            self._values.names = numbers
         if numbers and self._values is None:
             self._values = Values(numbers)
         elif not new:

@@ -112,25 +112,30 @@ def number_text(value: object) -> str:
 
 def progress_text(progress: Progress) -> str:
     """Events done and to do: `1.2 M of 5.0 M events, 24 %`; "of about" while files are being scanned."""
-    return f"{event_text(progress.events_done)} of {_total_text(progress)} events, {percent_text(progress.fraction)}"
+    total = _total_text(
+        progress.events_total, progress.events_unscanned, scanned=not progress.files_unscanned
+    )
+    return f"{event_text(progress.events_done)} of {total} events, {percent_text(progress.fraction)}"
 
 
-def _total_text(progress: Progress) -> str:
-    if progress.files_unscanned:
-        return f"about {event_text(float(f'{progress.events_expected:.2g}'))}"
-    return event_text(progress.events_total)
+def _total_text(total: int, unscanned: int, *, scanned: bool) -> str:
+    return event_text(total) if scanned else f"about {event_text(float(f'{total + unscanned:.2g}'))}"
 
 
-def coverage_text(snapshot: Snapshot) -> str:
-    """What a plot of this snapshot contains: `3 % of data, 5 % of ttbar`, or `all 5.0 M events`."""
-    progress = snapshot.progress
-    if not progress.events_total:
+def coverage_text(snapshot: Snapshot, name: str) -> str:
+    """What a result of this snapshot contains: `3 % of data, 5 % of ttbar`, or `all 5.0 M events`."""
+    samples = snapshot.coverage(name)
+    done = sum(sample.events_done for sample in samples)
+    total = sum(sample.events_total for sample in samples)
+    unscanned = sum(sample.events_unscanned for sample in samples)
+    scanned = not any(sample.files_unscanned for sample in samples)
+    if not total:
         return "no events" if snapshot.final else ""
-    if progress.events_done >= progress.events_total and not progress.files_unscanned:
-        return f"all {event_text(progress.events_total)} events"
-    if len(progress.samples) > 1:
-        return _samples_text(progress.samples)
-    return f"{percent_text(progress.fraction)} of {_total_text(progress)} events"
+    if done >= total and scanned:
+        return f"all {event_text(total)} events"
+    if len(samples) > 1:
+        return _samples_text(samples)
+    return f"{percent_text(done / (total + unscanned))} of {_total_text(total, unscanned, scanned=scanned)} events"
 
 
 def _samples_text(samples: Sequence[SampleProgress], most: int = 3) -> str:

@@ -34,7 +34,7 @@ from mpidist.spmd.packing import Objects, totals_of
 from mpidist.values import BrokenPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from mpidist.chunks import Chunk
     from mpidist.datasets import FileInfo, FileRef
@@ -60,15 +60,14 @@ Message = tuple[dict[str, Any], list[Any]]
 class Start:
     """A task that runs a plan on a lease of work.
 
-    `lease` restricts the work (None: all files). `probed` are ranges of open axes that an earlier part found. If it is `detached`, it
-    may go on without a kernel: then the ranks keep its last message for the next one (see `Resume`). `number` is that of the part
-    of the run; ranks keep one part of a run at a time. `wish` says which sample comes first.
+    `lease` restricts the work (None: all files). If it is `detached`, it may go on without a kernel: then the ranks keep its last
+    message for the next one (see `Resume`). `number` is that of the part of the run; ranks keep one part of a run at a time. `wish`
+    says which sample comes first.
     """
 
     plan: Plan
     pace: Pace = field(default_factory=Pace)
     lease: Lease | None = None
-    probed: Mapping[str, object] | None = None
     detached: bool = False
     number: int = 0
     wish: Wish = field(default_factory=Wish)
@@ -87,12 +86,14 @@ class Start:
         refs = [
             ref for ref in self.plan.dataset.files if self.lease is None or ref.index in self.lease.needed
         ]
-        known = memory.files(self.plan, refs, rank.comm) if same else []
+        # Ranges are found in the first of all files, whatever the lease: they must not depend on it.
+        everywhere = self.plan.dataset.files if self.plan.probes() else refs
+        known = memory.files(self.plan, everywhere, rank.comm) if same else []
         cache = memory.cache.begin()
         reader = Reader(self.plan.dataset, cache=cache)
-        probed = self.probed
-        if probed is None:
-            probed = probe(self.plan, refs, reader, rank, known)
+        probed = probe(self.plan, everywhere, reader, rank, known)
+        here = {ref.index for ref in refs}
+        known = [info for info in known if info.ref.index in here]
         # Stopped before all ranges were known: nothing may be filled, for another try would fill other bins.
         work = probed is not None
         probed = dict.fromkeys(self.plan.probes()) if probed is None else dict(probed)
