@@ -22,7 +22,7 @@ from .export import to_root
 from .lazy import Lazy, apply, param
 from .precision import precision
 from .preflight import plan
-from .results import count, cutflow, hist, max, mean, min, profile, reduce, sum, take
+from .results import count, cutflow, hist, max, mean, min, profile, reduce, scan, sum, take
 from .run import Run
 from .session import Session, attach, compute, connect, request
 from .snapshot import Snapshot
@@ -63,6 +63,7 @@ __all__ = [
     "profile",
     "reduce",
     "request",
+    "scan",
     "sessions",
     "sum",
     "take",

@@ -115,9 +115,10 @@ def run_card(snapshot: Snapshot, *, started: float) -> dict[str, Any]:
             "columns": list(plan.columns),
             "results": {name: repr(result) for name, result in plan.results.items()},
         },
-        "parameters": {}
-        if plan is None
-        else {name: _finite(value) for name, value in plan.parameters.items()},
+        "parameters": {
+            name: _finite(value)
+            for name, value in (snapshot.parameters or (plan.parameters if plan else {})).items()
+        },
         "files": [
             {
                 "path": info.ref.path,

@@ -15,7 +15,7 @@ from .chunks import Cost
 from .errors import ResultError, near_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from .datasets import Dataset
     from .results import Result
@@ -102,15 +102,22 @@ class Plan:
 
     @property
     def params(self) -> dict[str, lazy.Param]:
-        """The parameters in its expressions, by name, with what a control for each may offer."""
-        return lazy.parameters_of([*self.outputs, *self._weights])
+        """The parameters in its expressions and scans, by name, with what a control for each may offer."""
+        return _parameters_of(self.results.values(), self._weights)
 
     def with_parameters(self, values: Mapping[str, object]) -> Plan:
         """The same plan with other values of some parameters.
 
         Raises TypeError for an unknown parameter, LazyUsage for a value that it cannot take.
         """
-        return replace(self, parameters={**self.parameters, **_checked(values, self.params)})
+        changed = replace(self, parameters={**self.parameters, **_checked(values, self.params)})
+        changed.check_scans()
+        return changed
+
+    def check_scans(self) -> None:
+        """Raise LazyUsage for a parameter with a value at which it is not scanned."""
+        for result in self.results.values():
+            result.at(self.parameters)
 
     def with_results(self, more: Mapping[str, object]) -> Plan:
         """The same plan with further results, at the end. Chunks are cut as before: some of them may be done.
@@ -185,6 +192,13 @@ def _checked(values: Mapping[str, object], known: Mapping[str, lazy.Param]) -> d
     return {name: known[name].checked(value) for name, value in values.items()}
 
 
+def _parameters_of(results: Collection[Result], weights: Iterable[lazy.Lazy]) -> dict[str, lazy.Param]:
+    """The parameters of expressions and scans. Raises LazyUsage if two different ones have the same name."""
+    scanned = [result.scanned for result in results if result.scanned is not None]
+    arrays = [array for result in results for array in result.inputs]
+    return lazy.parameters_of([*arrays, *weights, *scanned])
+
+
 def _weight_digest(weight: float | lazy.Lazy | None) -> str:
     if isinstance(weight, lazy.Lazy):
         return lazy.digest(weight)
@@ -220,10 +234,11 @@ def make_plan(
         raise ResultError(msg)
     dataset = cast("Dataset", lazy.origin_of(arrays))
     weights = [each.weight for each in dataset.samples if isinstance(each.weight, lazy.Lazy)]
-    known = lazy.parameters_of([*arrays, *weights])
+    known = _parameters_of(checked.values(), weights)
     values = {name: param.value for name, param in known.items()}
     values |= _checked(parameters or {}, known)
     plan = Plan(dataset, checked, values, seed)
+    plan.check_scans()
     for result in checked.values():  # a storage that cannot hold the samples' weights is refused here
         (result if result.probe() is None else result.settle(None)).accumulator(weighted=plan.weighted)
     return plan

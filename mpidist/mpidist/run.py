@@ -303,7 +303,13 @@ class Run(Shown):
         with self._lock:
             plan = self.plan.with_parameters(parameters)
             before = self._work
-            if plan.parameters == self.plan.parameters and before.state not in ("stopped", "failed"):
+            changed = plan.parameters != self.plan.parameters
+            if not changed and before.state not in ("stopped", "failed"):
+                return self
+            if changed and all(plan.key(name) == self.plan.key(name) for name in plan.results):
+                self.plan = plan
+                self._condition.restart(self._sequence)
+                self._show(before)
                 return self
             if before.detached:
                 msg = "the parameters of a detached run cannot be changed. Hint: session.run(..., parameters={...}) again"
@@ -315,6 +321,29 @@ class Run(Shown):
         before.stop()
         self._work.begin()
         return self
+
+    def scan(self, name: str) -> Any:
+        """A result of `md.scan` at all values of its parameter: a hist.Hist with a last axis for it, as far as the run is.
+
+        Raises ResultError if it is not scanned, RunFailed if there is nothing yet.
+        """
+        if name not in self.plan.results or self.plan.results[name].scanned is None:
+            scanned = [each for each, result in self.plan.results.items() if result.scanned is not None]
+            hint = f"there are {', '.join(scanned)}" if scanned else f"{name}=md.scan(param, md.hist(...))"
+            msg = f"run.scan: {name!r} is no result at all values of a parameter. Hint: {hint}"
+            raise ResultError(msg)
+        snapshot = self.snapshot
+        if snapshot is None or name not in snapshot.results:
+            msg = f"the run has nothing of {name!r} yet. Hint: run.wait()"
+            raise RunFailed(msg)
+        return snapshot.scan(name)
+
+    def _show(self, work: Work) -> None:
+        """Publish what is there in another way: no rank has to do anything for it."""
+        final = work.rest.is_set() and work.ended
+        self._publish(work, final=final)
+        if final:
+            self.stream.close()
 
     def _keep_previous(self) -> None:
         """Keep the newest snapshot for comparison, unless an earlier one knows more."""
@@ -368,7 +397,7 @@ class Run(Shown):
             self.plan = plan
             self._reused = {**self._reused, **self._memo.recall(plan.only(fresh), self.id)}
             if fresh <= self._reused.keys():
-                self._rested(work) if work.rest.is_set() else self._publish(work)
+                self._show(work)
                 return self
             work.extend(plan.only(plan.results.keys() - self._reused.keys()))
             if not work.ended:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .errors import ResultError, near_names
 from .results.axes import AutoAxis
+from .results.scan import Scan
 
 if TYPE_CHECKING:
     from .lazy import Lazy
@@ -47,7 +48,7 @@ def select(plan: Plan, name: str, low: float | None, high: float | None) -> Lazy
     if low is not None and high is not None and low >= high:
         msg = f"run.select: {name!r} from {low} to {high} has nothing in it. Hint: the lower end comes first"
         raise ResultError(msg)
-    x = result.inputs[0]
+    x = (result.source if isinstance(result, Scan) else result).inputs[0]
     # float64, as bins are: a Python number would be rounded to the type of a float32 array.
     first, last = (
         np.float64(end if bound is None else bound) for bound, end in ((low, -math.inf), (high, math.inf))

@@ -16,6 +16,7 @@ from .account import Accounts, seconds_of
 from .errors import Failure, ResultError
 from .estimate import Estimate, Seen, estimate_of
 from .ledger import Ledger, Receipt, SampleProgress
+from .results.histogram import stacked
 from .values import BrokenPayload, Results
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ class Snapshot:
         for name in self.names:
             try:
                 if name in self.reused:
-                    values[name] = self.reused[name].value()
+                    values[name] = self.reused[name].value(self.parameters)
                     continue
                 totals = self._totals(name)
                 if totals:
@@ -290,7 +291,7 @@ class Snapshot:
 
     def _estimate(self, name: str) -> Estimate | None:
         if name in self.reused:
-            return self.reused[name].estimate()
+            return self.reused[name].estimate(self.parameters)
         if name not in self.results:
             return None
         seen, weighted = self.accounts[name].seen, self.parts[0].plan.weighted
@@ -298,7 +299,16 @@ class Snapshot:
 
     def _result(self, name: str) -> Result:
         """A result as the ranks have it, with the ranges of its axes known."""
-        return self.accounts[name].parts[-1].plan.results[name]
+        return self.accounts[name].parts[-1].plan.results[name].at(self.parameters)
+
+    def scan(self, name: str) -> Any:
+        """A result of `md.scan` at all values of its parameter: a histogram, of several samples one with a first axis "dataset"."""
+        known = self.reused.get(name)
+        result: Any = self._result(name) if known is None else known.result
+        totals = self._totals(name) if known is None else known.totals
+        weighted = self.parts[0].plan.weighted
+        found = {sample: result.everywhere(total, weighted=weighted) for sample, total in totals.items()}
+        return next(iter(found.values())) if len(found) == 1 else stacked(found)
 
     def _totals(self, name: str) -> dict[str, Total]:
         """The exact sums of one result for each sample; empty if it is not in this snapshot."""
@@ -361,14 +371,14 @@ class Finished:
     weighted: bool
     source: Snapshot
 
-    def value(self) -> object:
-        """The value, a new one at each call."""
-        return value_of(self.result, self.totals, weighted=self.weighted)
+    def value(self, parameters: Mapping[str, Any]) -> object:
+        """The value, a new one at each call; of a scan at the value in `parameters`."""
+        return value_of(self.result.at(parameters), self.totals, weighted=self.weighted)
 
-    def estimate(self) -> Estimate | None:
+    def estimate(self, parameters: Mapping[str, Any]) -> Estimate | None:
         """The estimate, whose errors are 0."""
         seen = {sample: Seen(1, 1, 1.0, 1) for sample in self.totals}
-        return estimate_of(self.result, self.totals, seen, weighted=self.weighted)
+        return estimate_of(self.result.at(parameters), self.totals, seen, weighted=self.weighted)
 
 
 def value_of(result: Result, totals: Mapping[str, Total], *, weighted: bool) -> object:

@@ -80,7 +80,7 @@ def nap(pt: ak.Array) -> ak.Array:
 
 @pytest.fixture
 def slowly() -> Iterator[None]:
-    NAP[0] = 0.06
+    NAP[0] = 0.3
     yield
     NAP[0] = 0.003
 
@@ -149,6 +149,7 @@ def test_added_results_get_every_event(
     snapshots: list[md.Snapshot] = []
     run.subscribe(snapshots.append)
     assert run.add(**results_of(opened(files), *ADDED)) is run
+    NAP[0] = 0.003
     assert run.parameters == {"cut": 20.0}
     complete(run, expected, *FIRST, *ADDED)
     until(lambda: snapshots[-1].final)
@@ -178,6 +179,7 @@ def test_each_says_how_much_of_the_data_it_contains(files: Path, expected: dict[
     assert sum(sample.events_done for sample in snapshot.coverage("n")) == before
     run.resume()
     until(lambda: run.progress.events_done > 0)
+    NAP[0] = 0.06
     run.stop()
     run.wait()
     receipt = run.receipt

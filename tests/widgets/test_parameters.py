@@ -156,3 +156,23 @@ def test_a_run_without_parameters_shows_nothing() -> None:
     muons = md.open(f"{DIMUON}:Events").Muon
     run = Run(make_plan({"n": md.count(muons.pt)}), ThreadWorld(1)).wait()
     assert RunView(run).parameters.layout.display == "none"
+
+
+def test_the_slider_of_a_scan_moves_the_plot_without_another_pass() -> None:
+    least = md.param("least", 10.0, min=0, max=50, step=0.1, unit="GeV")
+    pt = md.open(f"{DIMUON}:Events").Muon.pt
+    hard = md.scan(least, md.hist(pt[pt > least], md.axis.Regular(20, 0, 100)))
+    world = ThreadWorld(2)
+    run = Run(make_plan({"pt": hard}), world, pace=Pace(period=0.001)).wait()
+    view = RunView(run)
+    world.alive = world.open = False  # the ranks are gone
+    slider = view.parameters.controls["least"]
+    assert (slider.min, slider.max, slider.step) == (0, 50, 0.1)
+    slider.value = 3 * 0.1 + 30
+    eventually(lambda: run.snapshot is not None and run.snapshot.parameters["least"] == slider.value)
+    expected = md.compute(pt=md.hist(pt[pt > 30.3], md.axis.Regular(20, 0, 100))).pt
+    assert run.result().pt == expected
+    card: Any = view.cards["pt"]
+    eventually(lambda: card._snapshot is run.snapshot and not view.parameters._status.value)
+    assert card._ghost_mark is None
+    view.close()

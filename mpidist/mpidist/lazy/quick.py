@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["quick"]
+__all__ = ["comparable", "quick"]
 
 _COMPARISONS = frozenset({np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal})
 _NUMPY_2 = (
@@ -45,17 +45,17 @@ def _compared(function: np.ufunc, *args: Any, **kwargs: Any) -> Any:
     if len(args) == 2 and not kwargs and type(args[1]) in (int, float):
         array, number = args
         numbers = _numbers(array)
-        if numbers is not None and _comparable(numbers, number):
+        if numbers is not None and comparable(numbers, number):
             return ak.Array(function(numbers, number), behavior=array.behavior)
         lists = _lists(array)
-        if lists is not None and _comparable(lists.items, number):
+        if lists is not None and comparable(lists.items, number):
             return ak.Array(
                 _layout(_Lists(lists.offsets, function(lists.items, number))), behavior=array.behavior
             )
     return function(*args, **kwargs)
 
 
-def _comparable(items: NDArray[Any], number: float) -> bool:
+def comparable(items: NDArray[Any], number: float) -> bool:
     """Whether NumPy compares them with a number in the type that awkward does."""
     if items.dtype == np.int64:
         return type(number) is int and abs(number) < 2**62

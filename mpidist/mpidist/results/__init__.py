@@ -7,7 +7,7 @@ How it works, module by module:
 3. `tally`: the state behind every result, and the arithmetic of totals; `spread`: how much chunks differ.
 4. `entries`, `kinds`: from evaluated arrays to flat weighted columns, and the checks on the user's line.
 5. `binning`, `axes`: the exact bin rule; what an axis accepts; ranges found from data.
-6. `histogram`, `scalar`, `profile`, `cutflow`, `take`, `reduce`: the results themselves.
+6. `histogram`, `scalar`, `profile`, `cutflow`, `take`, `reduce`: the results themselves; `scan`: some of them at all values of a parameter.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mpidist.results.profile import profile
 from mpidist.results.protocol import Accumulator, ChunkContext, Contribution, Result, Total
 from mpidist.results.reduce import reduce
 from mpidist.results.scalar import count, max, mean, min, sum
+from mpidist.results.scan import scan
 from mpidist.results.spread import Drawn
 from mpidist.results.take import take
 
@@ -36,6 +37,7 @@ __all__ = [
     "min",
     "profile",
     "reduce",
+    "scan",
     "sum",
     "take",
 ]

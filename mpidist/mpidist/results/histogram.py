@@ -160,19 +160,24 @@ class Histogram(Reduction):
             rows.append(row)
         return np.stack(rows).reshape(len(rows), -1)
 
-    def _with_sums(self, bins: NDArray[np.float64]) -> NDArray[np.float64]:
+    def contents(self, delta: Delta) -> NDArray[np.float64]:
+        """What a chunk adds to the bins, shape (bins,)."""
+        if delta.counts is not None:
+            return delta.counts.astype(np.float64)
+        return floats(delta.terms[0], math.prod(self.extent))
+
+    def with_sums(self, bins: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Contents of the bins, and then sums of them: the numbers of the histogram (see `numbers`)."""
         # Not a matrix product: BLAS may start threads for it, on processors that other ranks use.
         return np.concatenate([bins, (self._sums_of_bins * bins).sum(axis=1)])
 
     def chunk_numbers(self, delta: Delta, *, weighted: bool) -> NDArray[np.float64]:  # noqa: ARG002
         """The contents of the bins, and sums of them."""
-        if delta.counts is not None:
-            return self._with_sums(delta.counts.astype(np.float64))
-        return self._with_sums(floats(delta.terms[0], math.prod(self.extent)))
+        return self.with_sums(self.contents(delta))
 
     def state_numbers(self, state: State, *, weighted: bool) -> NDArray[np.float64]:  # noqa: ARG002
         """The contents of the bins, and sums of them."""
-        return self._with_sums(state.sums[0].values() if state.sums else state.counts.astype(np.float64))
+        return self.with_sums(state.sums[0].values() if state.sums else state.counts.astype(np.float64))
 
     def projected(self, value: Any, fraction: float) -> hist_package.Hist[Any]:
         """See `Result.projected`."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import awkward as ak
     from numpy.typing import NDArray
 
-    from mpidist.lazy import Lazy
+    from mpidist.lazy import Lazy, Param
     from mpidist.results.spread import Drawn
 
 __all__ = ["Accumulator", "ChunkContext", "Contribution", "Result", "Total"]
@@ -198,6 +198,15 @@ class Result(Protocol):
 
     def stack(self, values: Mapping[str, object]) -> object:
         """The values of several samples as one: a histogram with a first axis ``dataset``, or a dict."""
+        ...
+
+    @property
+    def scanned(self) -> Param | None:
+        """The parameter that it has all values of (see `mpidist.results.scan`); None for most results."""
+        ...
+
+    def at(self, parameters: Mapping[str, Any]) -> Result:
+        """This result read at the values of parameters; itself, if nothing is scanned."""
         ...
 
     def probe(self) -> Result | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import awkward as ak
 
     from mpidist.errors import Frame
-    from mpidist.lazy import Lazy
+    from mpidist.lazy import Lazy, Param
 
 __all__ = ["Delta", "Reduction", "Shape", "State"]
 
@@ -167,6 +167,15 @@ class Reduction(ABC):
     def full_digest(self) -> str:
         """The digest of all that its state consists of: `digest`, and what is kept besides the value."""
         return self.digest
+
+    @property
+    def scanned(self) -> Param | None:
+        """See `Result.scanned`."""
+        return None
+
+    def at(self, parameters: Mapping[str, Any]) -> Self:  # noqa: ARG002
+        """See `Result.at`."""
+        return self
 
     @property
     def number_axes(self) -> tuple[Any, ...]:
