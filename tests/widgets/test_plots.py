@@ -59,6 +59,7 @@ def snapshot(
     return SimpleNamespace(
         results=Results({"mass": value}),
         final=final,
+        state="done" if final else "running",
         told=told,
         estimate=lambda name: estimate,
         progress=SimpleNamespace(fraction=fraction),

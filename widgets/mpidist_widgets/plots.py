@@ -75,7 +75,6 @@ class LiveHistogram(PlotCard):
         self._lines = self._mark(stroke_width=1.5, fill="inside")
         self._dots: Any = None
         self.figure = self._figure([self._x_axis, self._y_axis], width - LABEL, height)
-        self.figure.marks = [self._lines]
         self._body = ipywidgets.HBox([self._y_label, self._stage(self.figure)], layout=row(f"{height}px"))
         self.children = (self._heading, self.tools, self._body, self._x_label, self._note)
         self.tools.state = self._state()
@@ -167,22 +166,32 @@ class LiveHistogram(PlotCard):
         log = self.options.log and not drawing.profile
         panels = panels_for(scene, scene.span(window), self._limits, log=log, settle=self._settled)
         lines, dots = lines_of(scene, panels)
+        self._put_window(drawing)
         self._put_lines(scene, lines, dots)
         self._put_ghost(panels)
+        if not self.figure.marks:
+            self._arrange_marks()
         if panels.limits != self._limits:
             self._limits = panels.limits
             set_ticks(self._y_axis, panels.ticks)
+        self._sight.show(self.name, scene, drawing)
+        if self._telling:
+            self._set_labels(drawing.axis.label, scene.value_label, scene.ratio_label)
+            flow = "" if drawing.profile else _flow_text(drawing.series)
+            self._set_note("; ".join(filter(None, [self._known, *scene.notes, flow])))
+
+    def _put_window(self, drawing: Curves) -> None:
+        """Send the range of the axis, if it has changed.
+
+        The first time before there are marks: bqplot (0.13) fails when the range comes while it makes the view of one.
+        """
+        window = self._sight.window(drawing.axis.limits)
         if (self._x_scale.min, self._x_scale.max) != window or not self._x_axis.tick_labels:
             put(self._x_scale, min=window[0], max=window[1])
             whole = window == drawing.axis.limits
             set_ticks(
                 self._x_axis, drawing.axis.ticks if whole else axis_ticks(*window, log=drawing.axis.log)
             )
-        self._sight.show(self.name, scene, drawing)
-        if self._telling:
-            self._set_labels(drawing.axis.label, scene.value_label, scene.ratio_label)
-            flow = "" if drawing.profile else _flow_text(drawing.series)
-            self._set_note("; ".join(filter(None, [self._known, *scene.notes, flow])))
 
     def _put_lines(self, scene: Scene, lines: list[Line], dots: list[NDArray[np.float64]]) -> None:
         """Send what has changed: mostly y alone, one message."""
