@@ -1,0 +1,126 @@
+"""What a live view costs the kernel: processor time, messages and bytes for each snapshot, with 20 plots.
+
+    .venv/bin/python benchmarks/live.py [--snapshots N] [--profile]
+
+A run on threads is recorded first; its snapshots are then drawn by the real widgets, whose comm makes and signs the messages
+that a kernel would send and counts them. No browser takes part. Processor time, not wall time: others may use the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import os
+import pstats
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import comm
+from comm.base_comm import BaseComm
+from jupyter_client.session import Session
+
+import mpidist as md
+from mpidist.plan import make_plan
+from mpidist.run import Run
+from mpidist.spmd.loop import Pace
+from mpidist.threadworld import ThreadWorld
+from mpidist_widgets import LiveHistogram
+
+if TYPE_CHECKING:
+    from mpidist.snapshot import Snapshot
+
+DIMUON = Path(__file__).parents[1] / "examples" / "data" / "dimuon.root"
+PLOTS = 20
+SEVERAL = 5
+"""Plots of which each has two samples; the others have one."""
+RATE = 4
+"""Snapshots per second for which the share of a core is said."""
+
+
+class Traffic(BaseComm):  # type: ignore[misc]  # no type information
+    """A comm that packs and signs messages as a kernel does, and keeps their number and size."""
+
+    session = Session(key=b"benchmark")
+    messages = 0
+    size = 0
+
+    def publish_msg(
+        self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
+    ) -> None:
+        """Count the message instead of sending it."""
+        content = {"data": data or {}, "comm_id": self.comm_id, **keys}
+        packed = self.session.serialize(self.session.msg(msg_type, content, metadata=metadata))
+        Traffic.messages += 1
+        Traffic.size += sum(map(len, packed)) + sum(memoryview(buffer).nbytes for buffer in buffers or ())
+
+
+def recorded(folder: Path, count: int, plots: range, *, several: bool) -> list[Snapshot]:
+    """At most `count` snapshots, in order, of a run under way with a histogram for each of `plots`; `several` samples or one."""
+    names = []
+    for number in range(count):
+        link = folder / f"d{number}.root"
+        if not link.exists():
+            link.symlink_to(DIMUON)
+        names.append(f"{link}:Events")
+    samples = {"data": names[::2], "zjets": names[1::2]}
+    muons = (md.open(samples) if several else md.open(names)).Muon
+    results = {
+        f"pt{i}": md.hist(muons.pt * (1 + i / 50), md.axis.Regular(60 + 2 * i, 0, 60, label="$p_T$ [GeV]"))
+        for i in plots
+    }
+    found: list[Snapshot] = []
+    run = Run(make_plan(results), ThreadWorld(1), pace=Pace(period=0.01, share=1.0))
+    run.subscribe(lambda snapshot: None if snapshot.final else found.append(snapshot))
+    run.wait()
+    return found[-count:]
+
+
+def drawn(cards: dict[str, LiveHistogram], snapshots: list[Snapshot]) -> float:
+    """Draw the cards from all snapshots of one moment; the processor seconds of this thread."""
+    began = time.thread_time()
+    for snapshot in snapshots:
+        for name in snapshot.results:
+            cards[name].show(snapshot)
+    return time.thread_time() - began
+
+
+def main() -> None:
+    """Record, draw at the true pace (texts change by the clock), say what it cost."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--snapshots", type=int, default=40, help="how many are drawn")
+    parser.add_argument("--profile", action="store_true", help="print where the time goes")
+    options = parser.parse_args()
+    comm.create_comm = Traffic
+    with tempfile.TemporaryDirectory() as folder:
+        split = PLOTS - SEVERAL
+        alone = recorded(Path(folder), options.snapshots, range(split), several=False)
+        pairs = recorded(Path(folder), options.snapshots, range(split, PLOTS), several=True)
+    moments = [list(moment) for moment in zip(alone, pairs, strict=False)]
+    cards = {f"pt{i}": LiveHistogram(f"pt{i}", stack=i % 2 == 1) for i in range(PLOTS)}
+    drawn(cards, moments[0])
+    Traffic.messages = Traffic.size = 0
+    profile = cProfile.Profile(time.thread_time)
+    seconds = []
+    for moment in moments[1:]:
+        if options.profile:
+            profile.enable()
+        seconds.append(drawn(cards, moment))
+        profile.disable()
+        time.sleep(1 / RATE)
+    count = len(seconds)
+    print(f"{PLOTS} plots, {count} snapshots, load of the machine {os.getloadavg()[0]:.1f}")
+    print(
+        f"processor time: {1000 * sum(seconds) / count:.1f} ms per snapshot (median {1000 * median(seconds):.1f})"
+    )
+    print(f"at {RATE} a second: {100 * RATE * sum(seconds) / count:.1f} % of a core")
+    print(f"messages: {Traffic.messages / count:.1f} per snapshot, {Traffic.size / count / 1000:.1f} kB")
+    if options.profile:
+        pstats.Stats(profile).sort_stats("tottime").print_stats(25)
+        pstats.Stats(profile).sort_stats("cumulative").print_stats(45)
+
+
+if __name__ == "__main__":
+    main()
