@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpidist.lazy.quick import _counted, quick
+from mpidist.lazy.quick import _counted, _counted_modulo, quick, zeroed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +106,62 @@ def test_truth_values_before_each_place(length: int, seed: int) -> None:
     mask = np.random.default_rng(seed).random(length) < 0.1 * seed
     places = np.arange(length + 1)
     assert _counted(mask, places).tolist() == [int(mask[:place].sum()) for place in places]
+
+
+@given(st.integers(0, 700), st.integers(0, 10))
+def test_truth_values_before_each_place_in_a_byte(length: int, seed: int) -> None:
+    mask = np.random.default_rng(seed).random(length) < 0.1 * seed
+    expected = np.concatenate([[0], np.cumsum(mask)]) % 128
+    assert (_counted_modulo(mask) & 127).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("count", [126, 127, 128, 129, 255, 256, 257, 1000])
+def test_truth_values_of_lists_too_long_for_a_byte(count: int) -> None:
+    array = ak.unflatten(np.ones(2 * count + 3, np.bool_), [3, count, 0, count])
+    same(_of(ak.sum)(array, axis=1), ak.sum(array, axis=1))
+    same(_of(ak.any)(array, axis=1), ak.any(array, axis=1))
+
+
+@given(jagged(), st.sampled_from([np.bitwise_and, np.bitwise_or]))
+def test_truth_values_combined(both: tuple[ak.Array, ak.Array], function: np.ufunc) -> None:
+    values, mask = both
+    truths = values > 0
+    same(_of(function)(truths, mask), function(truths, mask))
+    same(_of(function)(ak.flatten(truths), ak.flatten(mask)), function(ak.flatten(truths), ak.flatten(mask)))
+    each = ak.num(mask) > 1
+    same(_of(function)(each, mask), function(each, mask))
+    with pytest.raises(ValueError, match="broadcast"):
+        _of(function)(ak.Array([[True]]), ak.Array([[True, True, False]]))
+
+
+def test_behaviours_of_both_are_joined() -> None:
+    one, other = (ak.Array([[True], []], behavior={name: 1}) for name in ("one", "other"))
+    assert _of(np.bitwise_and)(one, other).behavior == {"one": 1, "other": 1}
+    assert _of(np.bitwise_and)(one, ak.Array([[True], []])).behavior == {"one": 1}
+
+
+@given(jagged())
+def test_absolute_values_and_negations(both: tuple[ak.Array, ak.Array]) -> None:
+    values, mask = both
+    for array in (values, ak.flatten(values), ak.with_parameter(values, "mine", 1)):
+        same(_of(np.absolute)(array), np.absolute(array))
+    same(_of(np.invert)(mask), np.invert(mask))
+    same(_of(np.absolute)(ak.Array([[1, None], [-3]])), ak.Array([[1, None], [3]]))
+
+
+@given(jagged())
+def test_numbers_are_zeroed_where_a_mask_is_false(both: tuple[ak.Array, ak.Array]) -> None:
+    for dtype in (np.uint8, np.uint16):
+        array = ak.values_astype(abs(both[0]), dtype)
+        expected = np.where(np.asarray(ak.flatten(both[1])), np.asarray(ak.flatten(array)), 0)
+        for found in (zeroed(array, both[1]), zeroed(ak.flatten(array), ak.flatten(both[1]))):
+            assert found is not None
+            assert found.dtype == dtype
+            assert found.tolist() == expected.tolist()
+    one = ak.values_astype(ak.Array([[1, 2], []]), np.uint8)
+    assert zeroed(one, ak.Array([[True], [False]])) is None
+    assert zeroed(one, ak.Array([[1, 0], []])) is None
+    assert zeroed(ak.Array([1.0, np.nan]), ak.Array([True, False])) is None
 
 
 def _of(function: Callable[..., Any]) -> Callable[..., Any]:
