@@ -61,6 +61,14 @@ def test_two_analyses_by_turns_stay_both() -> None:
     assert hits == [0, 0, 5, 5, 5, 5]
 
 
+def test_what_saves_little_takes_only_half_of_the_budget() -> None:
+    view = Cache(100).begin()
+    assert [view.put(key, "value", 20, spare=True) for key in range(4)] == [True, True, False, False]
+    assert view.put("better", "value", 60)
+    assert view.put(0, "value", 20, spare=True)  # it is there
+    assert (view.nbytes, view.get(2), view.get(1)) == (100, None, "value")
+
+
 def test_a_budget_of_nothing_keeps_nothing_and_a_smaller_one_drops_at_once() -> None:
     cache = Cache(0)
     assert (scan(cache, range(3)), scan(cache, range(3)), cache.nbytes) == (0, 0, 0)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import mpidist as md
 from mpidist.lazy import shared
 from mpidist.plan import make_plan
+from mpidist.results.binning import codes_of
 from mpidist.run import Run
 from mpidist.spmd.loop import Pace
 from mpidist.threadworld import ThreadWorld
@@ -60,6 +61,8 @@ def analysis(events: Any) -> dict[str, Any]:
     return {
         "mass": md.hist(mass[mass > cut], md.axis.Regular(60, 0, 120)),
         "all": md.hist(mass, bins=50),
+        "open": md.hist(muons[muons.pt > cut].eta, bins=300),
+        "both": md.hist(events[ak.sum(muons.pt > cut, axis=1) > 1].Muon.pt, md.axis.Regular(5, 0, 9)),
         "weighted": md.hist(muons.eta, md.axis.Regular(12, -3, 3), weight=1 / (cut + muons.pt)),
         "count": md.count(muons.pt[muons.pt > cut]),
         "sum": md.sum(muons.pt),
@@ -305,6 +308,31 @@ def test_a_function_that_writes_into_its_argument_spoils_nothing_that_is_kept(fi
         run_on(world, made, cut=value)
     assert run_on(world, {"most": made["most"]}, cut=20.0).result().most == first.result().most
     assert second.result().most == pytest.approx(2 * first.result().most)
+
+
+def test_a_changed_cut_bins_nothing_again(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpidist.spmd.recall.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("mpidist.spmd.recall.SPARE", 1e9)  # however fast it goes
+    binned: list[int] = []
+
+    def counted(binning: Any, values: Any, dtype: Any) -> Any:
+        binned.append(len(values))
+        return codes_of(binning, values, dtype)
+
+    monkeypatch.setattr("mpidist.results.coded.codes_of", counted)
+    events = md.open(f"{files}/*.root:Events")
+    cut = md.param("cut", 20.0)
+    muons = events.Muon
+    results = {
+        "pt": md.hist(muons.pt[muons.pt > cut], md.axis.Regular(60, 0, 120)),
+        "eta": md.hist(muons[muons.pt > cut].eta, md.axis.Regular(300, -3, 3)),
+    }
+    world = ThreadWorld(1, cache=PLENTY)
+    run_on(world, results)
+    first = sum(binned)
+    changed = run_on(world, results, cut=31.5)
+    assert sum(binned) == first > 0
+    assert bits(changed) == bits(run_on(ThreadWorld(2), results, cut=31.5))
 
 
 def test_what_is_kept_holds_no_more_than_it_shows() -> None:

@@ -13,7 +13,8 @@ How it works, module by module:
 6. `evaluation`: a flat schedule computes each distinct step once per chunk and frees it after its
    last use; an exception names the user's line (`frames`). `quick` does the most frequent steps faster than awkward.
 7. `tokens`: structural digests, by which equal steps are found and plans are identified; `trust`: whether they tell everything.
-8. `reuse`: what of an evaluation is worth keeping for the next one, with another cut.
+8. `reuse`: what of an evaluation is worth keeping for the next one, with another cut; `selecting` finds
+   more of it under selections.
 9. `parameters`, `apply`: named values that a run may change, and Python functions on chunks.
 """
 
@@ -26,7 +27,9 @@ from mpidist.lazy.evaluation import Evaluator
 from mpidist.lazy.frames import blame, user_frame
 from mpidist.lazy.node import Origin
 from mpidist.lazy.parameters import Param, overriding, param
+from mpidist.lazy.quick import zeroed
 from mpidist.lazy.reuse import Reevaluator, Remaining, Values, is_repeatable, shared
+from mpidist.lazy.selecting import before_selection
 
 __all__ = [
     "Evaluator",
@@ -38,6 +41,7 @@ __all__ = [
     "Value",
     "Values",
     "apply",
+    "before_selection",
     "blame",
     "check_rows",
     "digest",
@@ -50,4 +54,5 @@ __all__ = [
     "shared",
     "source",
     "user_frame",
+    "zeroed",
 ]

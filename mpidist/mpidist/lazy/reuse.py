@@ -130,15 +130,22 @@ def _repeatable(roots: Sequence[Node]) -> dict[int, bool]:
     return good
 
 
-def edge_of(roots: Sequence[Node], tokens: frozenset[str]) -> frozenset[str]:
-    """Those of `tokens` that are at the edge of what varies."""
-    order = walk(roots)
+def varying(order: Sequence[Node]) -> dict[int, bool]:
+    """For the id of each step of a walk whether it depends on what varies."""
     cuts = not any(isinstance(node.leaf, Parameter) for node in order)
     varies: dict[int, bool] = {}
-    edge: set[str] = set()
     for node in order:
         own = _is_cut(node) if cuts else isinstance(node.leaf, Parameter)
         varies[id(node)] = own or any(varies[id(used)] for used in node.inputs)
+    return varies
+
+
+def edge_of(roots: Sequence[Node], tokens: frozenset[str]) -> frozenset[str]:
+    """Those of `tokens` that are at the edge of what varies."""
+    order = walk(roots)
+    varies = varying(order)
+    edge: set[str] = set()
+    for node in order:
         # A user's function may write into its arguments: it never gets what is kept.
         if varies[id(node)] and not isinstance(node.function, Applied):
             edge.update(used.token for used in node.inputs if not varies[id(used)])

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Binning", "binning_of", "count_slots", "kept", "slots_of"]
+__all__ = ["Binning", "binning_of", "codes_of", "count_slots", "kept", "slots_of"]
 
 Slots = NDArray[np.intp]
 Values = NDArray[Any]
@@ -306,6 +306,15 @@ def count_slots(binnings: Sequence[Binning], columns: Sequence[Values]) -> NDArr
     for part in _blocks(columns, max(_BLOCK, 2 * size)):
         counts += np.bincount(slots_of(binnings, part)[0], minlength=size)
     return counts
+
+
+def codes_of(binning: Binning, values: Values, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The slot of each value and one more, in a small unsigned `dtype`; block by block, too."""
+    codes = np.empty(len(values), dtype)
+    for start in range(0, len(values), _BLOCK):
+        slots, _ = slots_of([binning], [values[start : start + _BLOCK]])
+        np.add(slots, 1, out=codes[start : start + len(slots)], casting="unsafe")
+    return codes
 
 
 def _blocks(columns: Sequence[Values], size: int) -> Iterator[list[Values]]:

@@ -64,6 +64,12 @@ class Weighting:
         """Whether the user gave a weight."""
         return self.array or self.number is not None
 
+    def factor(self, context: ChunkContext) -> float | None:
+        """The weight of all entries, where neither the result nor the sample has a weight for each; None for none."""
+        if context.weight is None:
+            return self.number
+        return float(context.weight) * (1.0 if self.number is None else self.number)
+
     def entries(self, inputs: Sequence[ak.Array], count: int, context: ChunkContext) -> Entries:
         """The entries of the first `count` inputs; `inputs` are all evaluated inputs of the result."""
         arrays: list[Any] = list(inputs[:count])

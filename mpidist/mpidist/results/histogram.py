@@ -12,7 +12,7 @@ import hist as hist_package
 import numpy as np
 
 from mpidist.errors import ResultError
-from mpidist.lazy import Lazy
+from mpidist.lazy import Lazy, before_selection
 from mpidist.results.axes import (
     AutoAxis,
     axis_identity,
@@ -24,6 +24,7 @@ from mpidist.results.axes import (
     settled_axis,
 )
 from mpidist.results.binning import Binning, binning_of, count_slots, kept, slots_of
+from mpidist.results.coded import Chosen, chosen, code_of
 from mpidist.results.entries import Weighting, aligned
 from mpidist.results.exact import Term, scaled_terms, weight_terms
 from mpidist.results.kinds import described, kind_of, numeric, require_lazy, weighting_of
@@ -106,14 +107,14 @@ class Histogram(Reduction):
 
     def delta(self, values: Sequence[ak.Array], context: ChunkContext, *, weighted: bool) -> Delta:
         """Bin numbers by the exact rule, then counts or exact sums."""
+        if isinstance(values[0], Chosen):
+            counts = values[0].counts(self.binnings[0].bins + 2)
+            return self._counted(self._own(counts), self.weighting.factor(context), weighted)
         columns = [column_for(axis, array) for axis, array in zip(self.axes, values, strict=False)]
         entries = self.weighting.entries([*columns, *values[len(columns) :]], len(columns), context)
         if not isinstance(entries.weights, np.ndarray):
             counts = self._own(count_slots(self.binnings, entries.columns))
-            if not self.is_weighted(weighted=weighted):
-                return Delta(counts=counts)
-            weight = 1.0 if entries.weights is None else entries.weights
-            return self._sums([scaled_terms(counts, weight), scaled_terms(counts, weight * weight)], weighted)
+            return self._counted(counts, entries.weights, weighted)
         terms = weight_terms(
             entries.weights,
             lambda part: slots_of(self.binnings, [column[part] for column in entries.columns])[0],
@@ -122,6 +123,21 @@ class Histogram(Reduction):
         )
         own = [[replace(term, numbers=self._own(term.numbers)) for term in each] for each in terms]
         return self._sums(own, weighted)
+
+    def _counted(self, counts: NDArray[np.int64], factor: float | None, weighted: bool) -> Delta:  # noqa: FBT001
+        """Entries that all have the same weight."""
+        if not self.is_weighted(weighted=weighted):
+            return Delta(counts=counts)
+        weight = 1.0 if factor is None else factor
+        return self._sums([scaled_terms(counts, weight), scaled_terms(counts, weight * weight)], weighted)
+
+    def repeated_inputs(self) -> tuple[Lazy, ...]:
+        """The bins of values of which a cut selects some (see `coded`)."""
+        if len(self.axes) > 1 or self.weighting.array:
+            return self.inputs
+        code = code_of(self.binnings[0])
+        coded = None if code is None else before_selection(self.inputs[0], code, chosen)
+        return self.inputs if coded is None else (coded, *self.inputs[1:])
 
     def _sums(self, terms: list[list[Term]], weighted: bool) -> Delta:  # noqa: FBT001
         return Delta(terms=tuple(terms[: len(self.shape(weighted=weighted).sums)]))

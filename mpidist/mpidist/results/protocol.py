@@ -29,7 +29,6 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import awkward as ak
     from numpy.typing import NDArray
 
     from mpidist.lazy import Lazy, Param
@@ -97,8 +96,8 @@ class Accumulator(Protocol):
         """Whether `payload` gives something; fixed by the result."""
         ...
 
-    def prepare(self, values: Sequence[ak.Array], context: ChunkContext) -> Contribution:
-        """The contribution of a chunk. `values` are the evaluated `Result.inputs`. Pure; may raise."""
+    def prepare(self, values: Sequence[Any], context: ChunkContext) -> Contribution:
+        """The contribution of a chunk. `values` are the evaluated `Result.inputs` or `repeated_inputs`. Pure; may raise."""
         ...
 
     def commit(self, delta: object) -> None:
@@ -132,6 +131,13 @@ class Result(Protocol):
     @property
     def inputs(self) -> tuple[Lazy, ...]:
         """What has to be evaluated on each chunk."""
+        ...
+
+    def repeated_inputs(self) -> tuple[Lazy, ...]:
+        """As many other inputs, from which accumulators prepare the same contributions, if more of them can be kept from run to run.
+
+        Only for samples without a weight for each event. On ranks, once the result is settled.
+        """
         ...
 
     @property

@@ -159,6 +159,10 @@ class Reduction(ABC):
     def read(self, state: State, *, weighted: bool) -> object:
         """The value of a state, as the user gets it."""
 
+    def repeated_inputs(self) -> tuple[Lazy, ...]:
+        """See `Result.repeated_inputs`."""
+        return self.inputs
+
     def numbers(self, *, weighted: bool) -> int:  # noqa: ARG002
         """How many numbers it consists of whose precision can be told from a part of the data; 0 for none."""
         return 0

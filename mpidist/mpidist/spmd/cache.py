@@ -76,11 +76,16 @@ class Cache:
             self._entries.move_to_end(key)
             return entry.value, entry.nbytes
 
-    def put(self, key: Hashable, value: Any, nbytes: int) -> bool:
-        """Keep `value` (which takes `nbytes` bytes) if there is room for it, by the rule above; whether it is kept."""
+    def put(self, key: Hashable, value: Any, nbytes: int, *, spare: bool = False) -> bool:
+        """Keep `value` (which takes `nbytes` bytes) if there is room for it, by the rule above; whether it is kept.
+
+        `spare`: only if half of the budget is free with it, for the other half has better use.
+        """
         with self._lock:
             if key in self._entries:
                 return True
+            if spare and 2 * (self.nbytes + nbytes) > self._budget:
+                return False
             if nbytes > self._budget or not self._make_room(nbytes):
                 return False
             self._entries[key] = _Entry(value, nbytes, self._run)
@@ -136,6 +141,6 @@ class CacheView:
         self.hit_bytes += found[1]
         return found[0]
 
-    def put(self, key: Hashable, value: Any, nbytes: int) -> bool:
+    def put(self, key: Hashable, value: Any, nbytes: int, *, spare: bool = False) -> bool:
         """Keep a value if there is room; see `Cache.put`."""
-        return self._cache.put(key, value, nbytes)
+        return self._cache.put(key, value, nbytes, spare=spare)

@@ -5,8 +5,8 @@ A run that changes a cut asks for most things that the run before it asked for. 
 1. results that are the same, with the same values of the parameters they depend on, contribute what they contributed;
 2. the others are evaluated from the values at the edge of what varies (`mpidist.lazy.reuse`), as far as these were kept.
 
-A value is kept if making it took at least as long as decoding so many bytes of columns would: then the same memory saves more. All of
-it is exact: the same functions of the same numbers, so the bits of the results do not depend on what was known.
+A value is kept if making it took at least as long as decoding so many bytes of columns would: then the same memory saves more. What saves
+less for its bytes, but still more than looking it up costs, is kept while half of the memory is free. All of it is exact: the same functions of the same numbers, so the bits of the results do not depend on what was known.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ __all__ = ["Recall"]
 
 LEAST_SECONDS = 1e-4
 """A value that is made faster than this is not kept: looking it up would take as long."""
+
+
+SPARE = 8
+"""How many times less than decoding a value may save for its bytes, if memory is plenty."""
 
 
 def worth(seconds: float, nbytes: int) -> bool:
@@ -71,10 +75,15 @@ class Recall:
         """What is to be evaluated on the chunk for the results called `names`."""
         some = tuple(names)
         if some not in self._programs:
-            outputs = [array for name in some for array in self._plan.results[name].inputs]
+            outputs = [array for name in some for array in self._inputs(self._plan.results[name])]
             buffers = self._plan.buffers if len(some) == len(self._plan.results) else None
             self._programs[some] = Reevaluator(outputs, self._plan.parameters, buffers)
         return self._programs[some].remaining(ChunkValues(self._cache, _place(info, chunk), self._worthless))
+
+    def _inputs(self, result: Result) -> tuple[Lazy, ...]:
+        """The inputs to evaluate."""
+        weights = any(isinstance(sample.weight, Lazy) for sample in self._plan.dataset.samples)
+        return result.inputs if weights or not self._cache.on else result.repeated_inputs()
 
 
 class ChunkValues:
@@ -98,8 +107,8 @@ class ChunkValues:
         if seconds < LEAST_SECONDS or token in self._worthless or not self._cache.on:
             return
         copied = shared(value)
-        if copied is not None and worth(seconds, copied[1]):
-            self._cache.put((token, *self._place), *copied)
+        if copied is not None and worth(SPARE * seconds, copied[1]):
+            self._cache.put((token, *self._place), *copied, spare=not worth(seconds, copied[1]))
         elif len(value):
             self._worthless.add(token)
 
