@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import awkward as ak
 import hist
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 import mpidist as md
 from mpidist.lazy import shared
+from mpidist.lazy.columns import buffers_below
 from mpidist.plan import make_plan
 from mpidist.results.binning import codes_of
 from mpidist.run import Run
@@ -333,6 +335,25 @@ def test_a_changed_cut_bins_nothing_again(files: Path, monkeypatch: pytest.Monke
     changed = run_on(world, results, cut=31.5)
     assert sum(binned) == first > 0
     assert bits(changed) == bits(run_on(ThreadWorld(2), results, cut=31.5))
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_what_a_run_with_another_cut_reads_is_found_once(
+    files: Path, monkeypatch: pytest.MonkeyPatch, *, installed: bool
+) -> None:
+    monkeypatch.setattr("mpidist.lazy.reuse._FOUND", {})
+    found = Mock(side_effect=buffers_below)
+    monkeypatch.setattr("mpidist.lazy.reuse.buffers_below", found)
+    muons = md.open(f"{files}/*.root:Events").Muon
+    pt = muons.pt if installed else md.apply(lambda pt: pt, muons.pt)
+    two = muons.pt[ak.num(muons) == 2]
+    dimuons = md.hist(
+        ak.sum(two, axis=1)[ak.max(two, axis=1) > md.param("cut", 20.0)], md.axis.Regular(9, 0, 200)
+    )
+    results = {"sum": dimuons, "pt": md.hist(pt[pt > md.param("cut", 20.0)], md.axis.Regular(9, 0, 99))}
+    world = ThreadWorld(1, cache=PLENTY)
+    calls = [(run_on(world, results, cut=20.0 + i), found.call_count)[1] for i in range(4)]
+    assert (calls[3] == calls[2]) is installed
 
 
 def test_what_is_kept_holds_no_more_than_it_shows() -> None:

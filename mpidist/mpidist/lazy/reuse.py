@@ -32,6 +32,10 @@ __all__ = ["Reevaluator", "Remaining", "Values", "is_repeatable", "shared"]
 
 _COMPARISONS = frozenset({np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal})
 
+_FOUND: dict[tuple[str, ...], frozenset[str]] = {}
+"""The buffers of programs, by the tokens of their roots and of what they are given; a run with another cut has the same ones."""
+_MOST_FOUND = 1000
+
 
 class Values(Protocol):
     """The values of expressions on one chunk of events, by token; may forget any of them at any time."""
@@ -63,6 +67,7 @@ class Reevaluator:
     ) -> None:
         self._roots = [lazy._node for lazy in outputs]
         self._parameters = dict(parameters or {})
+        self._good = _repeatable(self._roots)
         self._tokens = reusable(self._roots)
         self._edge = edge_of(self._roots, self._tokens)
         self._schedules: dict[frozenset[str], Schedule] = {}
@@ -77,8 +82,20 @@ class Reevaluator:
             known, given = frozenset(), {}
             schedule = self._schedule(known)
         if known not in self._buffers:
-            self._buffers[known] = buffers_below(self._roots, schedule, given)
+            self._buffers[known] = self._needed(schedule, given)
         return Remaining(schedule, given, self._parameters, values, self._buffers[known])
+
+    def _needed(self, schedule: Schedule, given: Mapping[str, ak.Array]) -> frozenset[str]:
+        """The buffers that a schedule reads: found once in a process, if the tokens say everything."""
+        key = (*(root.token for root in self._roots), *(f"given:{token}" for _, token in schedule.given))
+        if key in _FOUND:
+            return _FOUND[key]
+        found = buffers_below(self._roots, schedule, given)
+        if all(self._good[id(root)] for root in self._roots):
+            if len(_FOUND) >= _MOST_FOUND:
+                _FOUND.clear()
+            _FOUND[key] = found
+        return found
 
     def _schedule(self, known: frozenset[str]) -> Schedule:
         if known not in self._schedules:
