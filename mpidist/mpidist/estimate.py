@@ -28,13 +28,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .results import Drawn, Result, Total
 
@@ -98,7 +99,8 @@ class Estimate:
     sample). nan where one chunk, or none, has been seen. At 100 % both are the value.
     """
 
-    value: Any
+    projected: Callable[[], Any] = field(repr=False)
+    """Makes `value`, which takes longer than all the rest and is not always looked at."""
     low: Any
     high: Any
     fractions: Mapping[str, float]
@@ -107,6 +109,11 @@ class Estimate:
     """By sample: the number itself, or the content of a histogram without its flow bins."""
     watched: Sequence[Mapping[str, Interval]] = ()
     """The same of each range of bins that was to be watched (see `mpidist.precision`)."""
+
+    @cached_property
+    def value(self) -> Any:
+        """The projected result."""
+        return self.projected()
 
 
 def student(freedom: int) -> float:
@@ -171,30 +178,35 @@ def estimate_of(
     result: Result, totals: Mapping[str, Total | None], seen: Mapping[str, Seen], *, weighted: bool
 ) -> Estimate | None:
     """The estimate of a result from its total for each sample; None if there is none (see `Snapshot.estimate`)."""
-    values, bands = {}, {}
+    known: dict[str, Total] = {}
+    bands: dict[str, Band] = {}
     for sample, total in totals.items():
         drawn = None if total is None else result.drawn(total, weighted=weighted)
         if total is None or drawn is None:
             return None
-        fraction = seen[sample].fraction
-        value = result.value(total, weighted=weighted)
-        values[sample] = result.projected(value, fraction if fraction > 0 else 1.0)
+        known[sample] = total
         bands[sample] = band_of(drawn, seen[sample])
-    alone = len(values) == 1
-    first: Any = next(iter(values.values()))
-    is_hist = hasattr(first, "axes")
-    shape = first.values(flow=True).shape if is_hist else ()
-    bins = math.prod(shape) if is_hist else 0
+    fractions = {sample: seen[sample].fraction for sample in known}
+
+    def projected() -> object:
+        values = {
+            sample: result.projected(result.value(total, weighted=weighted), fractions[sample] or 1.0)
+            for sample, total in known.items()
+        }
+        return next(iter(values.values())) if len(values) == 1 else result.stack(values)
+
+    shape = tuple(axis.extent for axis in result.number_axes)
+    is_hist, bins = bool(shape), math.prod(shape) if shape else 0
     ends = []
     for name in ("low", "high"):
         by_sample = {sample: getattr(band, name)[: max(bins, 1)] for sample, band in bands.items()}
         ends.append(_shaped(by_sample, shape if is_hist else None))
     sums = [_intervals(bands, number) for number in range(bins, len(next(iter(bands.values())).value))]
     return Estimate(
-        first if alone else result.stack(values),
+        projected,
         ends[0],
         ends[1],
-        fractions={sample: seen[sample].fraction for sample in values},
+        fractions=fractions,
         yields=sums[0] if sums else {},
         watched=tuple(sums[1:]),
     )

@@ -73,7 +73,7 @@ def estimated(value: Any, fraction: float, half: float = 0.1) -> Any:
     names = list(value.axes[0]) if len(value.axes) > 1 else ["all"]
     sums = dict(zip(names, full.values().reshape(len(names), -1).sum(axis=1), strict=True))
     return Estimate(
-        full,
+        lambda: full,
         contents * (1 - half),
         contents * (1 + half),
         dict.fromkeys(names, fraction),

@@ -79,9 +79,10 @@ class Gate:
 
     def __init__(self) -> None:
         self.opened = threading.Event()
+        self.seconds = 0.05
 
     def __call__(self, pt: Any) -> Any:
-        self.opened.wait(0.05)
+        self.opened.wait(self.seconds)
         return pt
 
 
@@ -128,7 +129,8 @@ def test_an_added_result_gets_its_card_and_says_what_it_contains(
     slow: Run, gate: Gate, tmp_path: Path
 ) -> None:
     view = RunView(slow)
-    eventually(lambda: slow.progress.chunks_done > 6)
+    eventually(lambda: slow.progress.chunks_done > 2)
+    gate.seconds = 1.0  # until everything has been looked at
     slow.pause()
     slow.wait()
     muons = md.open(f"{tmp_path}/d*.root:Events").Muon

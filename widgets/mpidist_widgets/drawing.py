@@ -221,15 +221,17 @@ def _projections(
 ) -> list[Projection | None]:
     if estimate is None or content.note:  # the range of a sum over axes is not the sum of ranges
         return [None] * len(content.names)
-    values, errors = _bins(_content(estimate.value, most_axes=1), inner, profile=profile)
+    values, errors = _bins(content, inner, profile=profile)
     ends = [np.asarray(end) for end in (estimate.low, estimate.high)]
     low, high = (end.reshape(-1, end.shape[-1])[:, inner] for end in ends)
     seen = estimate.fractions
     alone = next(iter(seen.values()), 1.0)
-    return [
-        Projection(values[i], errors[i], low[i], high[i], float(seen.get(name, alone)))
-        for i, name in enumerate(content.names)
-    ]
+    found: list[Projection | None] = []
+    for i, name in enumerate(content.names):
+        fraction = float(seen.get(name, alone))
+        scale = 1.0 if profile or not fraction else 1 / fraction
+        found.append(Projection(values[i] * scale, errors[i] * scale, low[i], high[i], fraction))
+    return found
 
 
 def _cells(content: _Content) -> Cells:
