@@ -337,6 +337,15 @@ def test_a_changed_cut_bins_nothing_again(files: Path, monkeypatch: pytest.Monke
     assert bits(changed) == bits(run_on(ThreadWorld(2), results, cut=31.5))
 
 
+@pytest.mark.usefixtures("everything_is_worth_keeping")
+def test_cuts_that_are_plain_numbers_are_edited_and_run_again(files: Path) -> None:
+    muons = md.open(f"{files}/*.root:Events").Muon
+    world = ThreadWorld(2, cache=PLENTY)
+    for cut in (10, 20.5, 10):
+        results = {"pt": md.hist(muons.pt[muons.pt > cut], md.axis.Regular(40, 0, 80)), "n": md.count(muons)}
+        assert bits(run_on(world, results)) == bits(run_on(ThreadWorld(1), results))
+
+
 @pytest.mark.parametrize("installed", [True, False])
 def test_what_a_run_with_another_cut_reads_is_found_once(
     files: Path, monkeypatch: pytest.MonkeyPatch, *, installed: bool

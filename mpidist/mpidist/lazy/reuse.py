@@ -188,4 +188,5 @@ def shared(value: Any) -> tuple[ak.Array, int] | None:
 
 def _is_cut(node: Node) -> bool:
     """Whether it is a comparison of an array with a plain number."""
-    return node.function in _COMPARISONS and len(references(node.args)) == 1
+    function = node.function  # may be anything that can be called, also what has no hash
+    return isinstance(function, np.ufunc) and function in _COMPARISONS and len(references(node.args)) == 1

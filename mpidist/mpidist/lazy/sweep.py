@@ -180,7 +180,8 @@ class _Walker:
 
     def _comparison(self, node: Node, used: Sequence[_Step]) -> _Step:
         function: Any = node.function
-        if function not in _DOWN | _UP or node.kwargs or len(node.inputs) != 2 or node.rows is None:
+        known = isinstance(function, np.ufunc) and function in _DOWN | _UP
+        if not known or node.kwargs or len(node.inputs) != 2 or node.rows is None:
             raise self.refuse(node, "it is not compared with one of > >= < <=")
         first = self._is_param(node.inputs[0])
         array = used[1 if first else 0]
