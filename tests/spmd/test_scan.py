@@ -101,7 +101,22 @@ MADE: dict[str, Callable[[Any, Any], Any]] = {
     "weighted count": lambda e, p: md.count(e.x[e.x > p], weight=e.w),
     "number as weight": lambda e, p: md.count(e.x[e.x > p], weight=0.1),
     "masked": lambda e, p: md.hist(e.x.mask[e.met > 0.5][e.x > p], BINS),
+    "None of events, filled": lambda e, p: md.hist(
+        ak.fill_none(largest(e)[(largest(e) > p) & (e.met < 1.3)], -0.1), BINS
+    ),
+    "None of events, counted": lambda e, p: md.count(largest(e)[largest(e) > p]),
+    "None of items, filled": lambda e, p: md.hist(
+        ak.fill_none(e.x.mask[e.x < 1][e.x.mask[e.x < 1] > p], -0.1), BINS
+    ),
+    "None in lists of one": lambda e, p: md.hist(
+        ak.max(e.x, axis=1, keepdims=True)[ak.max(e.x, axis=1, keepdims=True) > p], BINS
+    ),
+    "items of events": lambda e, p: md.hist(e.x[(e.met > p) & (e.x > 0.5)] * 2, BINS, weight=e.w),
 }
+
+
+def largest(e: Any) -> Any:
+    return ak.max(e.x, axis=1)
 
 
 def selected_again(x: Any) -> Any:
@@ -333,6 +348,15 @@ REFUSED: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
         lambda e, p: md.count(e.met[ak.num(e.x[e.x > p]) >= 2]),
         "selected items of an event are put together",
     ),
+    "numbers of items of events": (
+        lambda e, p: md.hist(ak.num(e.x[(e.met > p) & (e.x > 0.5)]), BINS),
+        "put together",
+    ),
+    "records of lists": (lambda e, p: md.count(ak.zip({"x": e.x[e.x > p]}, depth_limit=1)), "put together"),
+    "lists instead of None": (
+        lambda e, p: md.count(ak.fill_none(e.x[(e.x > p) & (largest(e) > 0.5)], [1.0], axis=0)),
+        "put together",
+    ),
     "largest item": (lambda e, p: md.hist(ak.max(e.x[e.x > p], axis=1), BINS), "put together"),
     "first item": (lambda e, p: md.hist(e.x[e.x > p][:, :1], BINS), "put together"),
     "pairs": (lambda e, p: md.count(ak.combinations(e.x[e.x > p], 2)), "put together"),
@@ -384,6 +408,8 @@ def test_parameters_and_results_that_cannot_be_scanned(file: Path) -> None:
         count(md.param("a", 0.5, min=0, max=1, step=0.0001))
     with pytest.raises(LazyUsage, match=r"0\.55 is none of them"):
         count(md.param("a", 0.55, min=0, max=1, step=0.1))
+    with pytest.raises(LazyUsage, match=r"\[0.5, inf\], not all of them finite"):
+        count(md.param("a", 0.5, options=[0.5, float("inf")]))
     wide = md.axis.Regular(100_000, 0, 1)
     large = md.hist(events.x[events.x > TENTHS], events.met, wide, md.axis.Regular(100, 0, 1))
     with pytest.raises(ResultError, match="more than 2000000"):

@@ -13,6 +13,7 @@ All other uses of the parameter are refused, with the user's line.
 
 from __future__ import annotations
 
+import math
 import operator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -95,9 +96,13 @@ def grid_of(param: Param) -> tuple[float, ...]:
     """
     name = param.name
     if param.options is not None:
-        if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in param.options):
+        if any(
+            isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value)
+            for value in param.options
+        ):
             raise LazyUsage(
-                f"md.scan: the options of {name!r} are no numbers that something can be compared with."
+                f"md.scan: the options of {name!r} are {list(param.options)}, not all of them finite numbers. "
+                "Hint: other options, or no md.scan."
             )
         return tuple(sorted(param.options))  # type: ignore[arg-type]
     if param.min is None or param.max is None or not param.step:
@@ -208,10 +213,7 @@ class _Walker:
 
     def _dependent(self, node: Node, used: Sequence[_Step]) -> _Step:
         if node.function in (np.bitwise_and, np.logical_and) and any(step.condition for step in used):
-            loose = self._again(node, used)
-            return _Step(
-                loose, _least([step.depth for step in used if step.depth is not None]), condition=True
-            )
+            return self._joined(node, used)
         if node.function is operator.getitem and node.args[1:] == (Ref(1),) and _is_mask(used[1].loose):
             return self._selection(node, used)
         if isinstance(node.function, Applied):
@@ -225,15 +227,33 @@ class _Walker:
                 raise self.refuse(node, "the selected events become other rows")
         elif not self._item_by_item(node, used):
             raise self.refuse(node, "selected items of an event are put together")
-        return _Step(self._again(node, used), depth)
+        loose = self._again(node, used)
+        if depth.ndim > loose.ndim:  # records of lists
+            raise self.refuse(node, "selected items of an event are put together")
+        return _Step(loose, depth)
+
+    def _joined(self, node: Node, used: Sequence[_Step]) -> _Step:
+        """Conditions joined by ``&``."""
+        loose = self._again(node, used)
+        depth = _least([step.depth for step in used if step.depth is not None])
+        if depth.ndim < loose.ndim:
+            # What it selects are items: the events stay, with fewer and fewer of them.
+            depth = np.minimum(depth, loose * len(self.values))
+        return _Step(loose, depth, condition=True)
 
     def _selection(self, node: Node, used: Sequence[_Step]) -> _Step:
         """``array[mask]``; the mask may be a condition, or be made of what was selected."""
         array, mask = used
         loose = self._again(node, used)
+        where, passed_by = mask.loose, mask.depth
+        if _has_none(where):
+            # None in a mask selects a None, whatever the value is.
+            # Without None a regular mask would select as NumPy's do, and flatten.
+            where = ak.from_regular(ak.fill_none(where, True), axis=None)  # noqa: FBT003
+            passed_by = None if passed_by is None else ak.fill_none(passed_by, len(self.values))
         depths = [
-            depth[mask.loose] if depth.ndim >= mask.loose.ndim else depth
-            for depth in (array.depth, mask.depth)
+            depth[where] if depth.ndim >= where.ndim else depth
+            for depth in (array.depth, passed_by)
             if depth is not None
         ]
         return _Step(loose, _least(depths), condition=array.condition)
@@ -242,7 +262,7 @@ class _Walker:
         """Whether a step treats each item within the lists on its own."""
         function: Any = node.function
         if isinstance(function, np.ufunc):
-            return True
+            return function.signature is None
         if function is operator.getitem:
             where = node.args[1]
             return isinstance(where, str) or (
@@ -254,6 +274,8 @@ class _Walker:
                 for step in used
                 if isinstance(step.loose, Lazy)
             )
+        if function is ak.fill_none and (len(node.args) > 2 or node.kwargs.get("axis", -1) != -1):
+            return False  # lists that are None become items
         return function_name(function) in _ITEM_BY_ITEM
 
     def _again(self, node: Node, used: Sequence[_Step]) -> Lazy:
@@ -308,6 +330,13 @@ def _is_mask(value: Any) -> bool:
     while form.is_list or form.is_option or form.is_indexed:
         form = form.content
     return bool(form.is_numpy and form.primitive == "bool")
+
+
+def _has_none(array: Lazy) -> bool:
+    form: Any = array._meta.layout.form
+    while form.is_list or (form.is_indexed and not form.is_option):
+        form = form.content
+    return bool(form.is_option)
 
 
 def _least(depths: Sequence[Lazy]) -> Lazy:
