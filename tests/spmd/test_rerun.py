@@ -13,6 +13,7 @@ import awkward as ak
 import hist
 import numpy as np
 import pytest
+import uproot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -335,6 +336,21 @@ def test_a_changed_cut_bins_nothing_again(files: Path, monkeypatch: pytest.Monke
     changed = run_on(world, results, cut=31.5)
     assert sum(binned) == first > 0
     assert bits(changed) == bits(run_on(ThreadWorld(2), results, cut=31.5))
+
+
+@pytest.mark.usefixtures("everything_is_worth_keeping")
+def test_cuts_on_arrays_of_fixed_size_are_run_again(tmp_path: Path) -> None:
+    with uproot.recreate(tmp_path / "fixed.root") as out:
+        out.mktree("Events", {"x": np.dtype(("f4", (3,)))}).extend(
+            {"x": np.random.default_rng(1).random((500, 3), np.float32)}
+        )
+    events, cut = md.open(f"{tmp_path}/fixed.root:Events"), md.param("cut", 0.3)
+    axis = md.axis.Regular(7, 0, 1)
+    results = {"items": md.hist(events.x[events.x > cut], axis)}
+    world = ThreadWorld(1, cache=PLENTY)
+    for value in (0.3, 0.5, 0.3):
+        found = run_on(world, results, cut=value)
+        assert bits(found) == bits(run_on(ThreadWorld(1, cache=0), results, cut=value))
 
 
 @pytest.mark.usefixtures("everything_is_worth_keeping")

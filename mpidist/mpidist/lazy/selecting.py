@@ -46,6 +46,8 @@ def _selection(node: Node) -> tuple[Node, Node] | None:
         node = node.inputs[0]
     if node.function is not operator.getitem or node.args != (Ref(0), Ref(1)):
         return None
+    if node.form is not None:  # arrays of fixed size, on whose typetracers awkward cannot select
+        return None
     values, mask = node.inputs
     for name in reversed(names):
         values = _step(operator.getitem, (Ref(0), name), (values,), top)
