@@ -178,6 +178,7 @@ def _trues(array: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> NDArray
 
 def _counted_modulo(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """How many are true before each place (0 to the length of the mask), modulo 128: eight at once, in the bytes of an integer."""
+    mask = np.ascontiguousarray(mask)  # a field of structures is not
     size, whole = len(mask), len(mask) & ~7
     room = np.zeros(size + 8, np.uint8)  # so that the eight bytes begin where an integer does
     counts = room[7:]

@@ -168,3 +168,12 @@ def _of(function: Callable[..., Any]) -> Callable[..., Any]:
     made = quick(function)
     assert made is not None
     return made
+
+
+def test_truth_values_that_are_fields_of_structures_are_counted() -> None:
+    made = np.zeros(20, [("number", "i4"), ("flag", "?")])
+    made["flag"][[1, 4, 15]] = True
+    lists = ak.unflatten(ak.Array(ak.contents.NumpyArray(made["flag"])), [12, 8])
+    counted = quick(ak.sum)
+    assert counted is not None
+    assert counted(lists, axis=1).tolist() == [2, 1]
