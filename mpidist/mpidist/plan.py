@@ -25,10 +25,11 @@ __all__ = ["Plan", "make_plan"]
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the expressions of a plan need: `buffers` of each chunk; `columns` and the number of `steps` say how files are cut."""
+    """What the expressions of a plan need: `buffers` of each chunk, of `columns`; `cut` and the number of `steps` say how files are cut."""
 
     buffers: frozenset[str]
     columns: tuple[str, ...]
+    cut: tuple[str, ...]
     steps: int
 
 
@@ -47,7 +48,8 @@ class Plan:
         if self.needs is None:
             buffers = lazy.needed_buffers(self.outputs)
             steps = len(lazy.Evaluator(self.outputs)) + len(self.results)
-            object.__setattr__(self, "needs", Needs(buffers, self.dataset.columns_of(buffers), steps))
+            columns = self.dataset.columns_of(buffers)
+            object.__setattr__(self, "needs", Needs(buffers, columns, columns, steps))
 
     @property
     def buffers(self) -> frozenset[str]:
@@ -56,8 +58,13 @@ class Plan:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns by which files are cut into chunks."""
+        """The columns for which files are scanned: each must be there, with its type."""
         return self._known.columns
+
+    @property
+    def cut(self) -> tuple[str, ...]:
+        """Those of them by which files are cut into chunks."""
+        return self._known.cut
 
     @property
     def _known(self) -> Needs:
@@ -127,7 +134,9 @@ class Plan:
         """
         fresh = {name: result for name, result in more.items() if not self._has(name, result)}
         full = make_plan({**self.results, **fresh}, parameters=self.parameters, seed=self.seed)
-        return replace(full, needs=replace(self._known, buffers=full.buffers)) if fresh else self
+        columns = tuple(dict.fromkeys(self.columns + full.columns))
+        needs = replace(self._known, buffers=full.buffers, columns=columns)
+        return replace(full, needs=needs) if fresh else self
 
     def _has(self, name: str, result: object) -> bool:
         """Whether the very same result is there; another one of this name is an error."""

@@ -264,7 +264,9 @@ class Snapshot:
         if not self.parts:
             return None
         every = {name: result for part in self.parts for name, result in part.plan.results.items()}
-        whole = max((part.plan for part in self.parts), key=lambda plan: len(plan.results))
+        # A plan with results that were added has the columns of the earlier ones, too.
+        plans = [part.plan for part in self.parts]
+        whole = max(plans, key=lambda plan: (len(plan.columns), len(plan.results)))
         return whole if len(every) == len(whole.results) else replace(whole, results=every)
 
     def finished(self, name: str, source: Snapshot) -> Finished | None:

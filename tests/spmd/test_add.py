@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import awkward as ak
+import numpy as np
 import pytest
 import uproot
 
@@ -335,3 +336,31 @@ def test_a_condition_looks_at_what_its_own_result_contains(files: Path) -> None:
     assert run.state == "stopped"
     assert run.receipt.reason == "enough"
     run.result()  # what is missing was left out
+
+
+def written(file: Path, **columns: np.ndarray[Any, Any]) -> str:
+    with uproot.recreate(file) as opened_file:
+        tree = opened_file.mktree("Events", {name: column.dtype for name, column in columns.items()})
+        if len(columns["x"]):
+            tree.extend(columns)
+    return f"{file}:Events"
+
+
+@pytest.mark.parametrize("y", [np.full(100, 1.5), None])
+def test_files_are_looked_at_for_the_columns_of_added_results(tmp_path: Path, y: Any) -> None:
+    """Else numbers of another type would be taken for those of the data set: 1.5 for 1."""
+    x = np.ones(100)
+    other = {"x": x} if y is None else {"x": x, "y": y}
+    events = md.open(
+        [written(tmp_path / "a.root", x=x, y=np.ones(100, "int32")), written(tmp_path / "b.root", **other)]
+    )
+    run = Run(make_plan({"n": md.count(events.x)}), ThreadWorld(1), pace=PACE)
+    assert run.result().n == 200
+    results = run.add(total=md.sum(events.y)).result(partial=True)
+    assert (results.n, results.total) == (200, 100)
+    assert not run.receipt.complete
+    assert run.receipt.files_failed == 1
+    assert ("column 'y' is float64 here" if y is not None else "column 'y' is missing") in str(run.failures)
+    assert run.snapshot is not None
+    assert run.snapshot.column_bytes["y"] > 0
+    assert run_card(run.snapshot, started=run.started)["plan"]["columns"] == ["x", "y"]

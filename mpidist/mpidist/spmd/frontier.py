@@ -165,7 +165,8 @@ def table_of(plan: Plan, files: Sequence[FileInfo]) -> Table:
     chunks: list[Chunk] = []
     for info in files:
         try:
-            pieces = cut([info], plan.cost, seed=plan.seed)
+            columns = {name: info.columns[name] for name in plan.cut if name in info.columns}
+            pieces = cut([replace(info, columns=columns)], plan.cost, seed=plan.seed)
         except Exception as error:  # noqa: BLE001 (boundaries of damaged files can be anything)
             problem = f"{info.ref} cannot be cut into chunks: {type(error).__name__}: {error}"
             found.append(replace(info, problem=problem, problem_kind="damaged"))
