@@ -147,15 +147,16 @@ class Work:
             self._inbox.end(part)(error)
             return error
         with self.lock:  # words that came after the part was made and before its ranks could hear them
+            if part.end:  # already: the next part on these ranks would hear them
+                return None
             part.gifts_met = part.gifts
             word = self._word or ("" if part.world in self.crew else "pause")
             if self.error or part.recalled:
                 word = "stop"
-            newer = self.parts.wish if self.parts.wish > task.wish else None
-        if newer is not None:
-            world.control(self._id, wish(*newer))
-        if word:
-            world.control(self._id, word)
+            if self.parts.wish > task.wish:
+                world.control(self._id, wish(*self.parts.wish))
+            if word:
+                world.control(self._id, word)
         return None
 
     def _write_down(self) -> None:

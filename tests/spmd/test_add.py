@@ -364,3 +364,37 @@ def test_files_are_looked_at_for_the_columns_of_added_results(tmp_path: Path, y:
     assert run.snapshot is not None
     assert run.snapshot.column_bytes["y"] > 0
     assert run_card(run.snapshot, started=run.started)["plan"]["columns"] == ["x", "y"]
+
+
+class Slow(ThreadWorld):
+    """Ranks that hear the words of the main thread late: it waits for their next task, if that can begin."""
+
+    def __init__(self, *, late: float = 0.0) -> None:
+        super().__init__(1)
+        self.late = late
+        self.fresh = threading.Event()
+
+    def submit(self, run_id: str, task: bytes, on_message: Any, on_end: Any) -> None:
+        super().submit(run_id, task, on_message, on_end)
+        self.fresh.set()
+
+    def control(self, run_id: str, word: str) -> None:
+        if self.late and threading.current_thread() is threading.main_thread():
+            self.fresh.clear()
+            self.fresh.wait(self.late)
+        super().control(run_id, word)
+
+
+@pytest.mark.usefixtures("slowly")
+def test_what_calls_a_part_back_does_not_stop_the_next(files: Path, expected: dict[str, object]) -> None:
+    world = Slow()
+    run = begin(files, world)
+    until(lambda: run.progress.chunks_done > 4)
+    run.pause()
+    run.wait()
+    run.add(**results_of(opened(files), "phi"))
+    NAP[0] = 0.0
+    world.late = 1.0
+    run.resume()
+    world.late = 0.0
+    complete(run, expected, *FIRST, "phi")
