@@ -400,10 +400,10 @@ class Run(Shown):
                 self._show(work)
                 return self
             work.extend(plan.only(plan.results.keys() - self._reused.keys()))
-            if not work.ended:
-                self._publish(work)
-                return self
-        return self.retry()
+            if work.ended:
+                return self.retry()
+            self._publish(work)
+        return self
 
     def pause(self) -> None:
         """Hold the run at the next slice: its ranks keep their state and are free for `%px`. Does not wait."""

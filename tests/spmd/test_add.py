@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
@@ -364,6 +365,37 @@ def test_files_are_looked_at_for_the_columns_of_added_results(tmp_path: Path, y:
     assert run.snapshot is not None
     assert run.snapshot.column_bytes["y"] > 0
     assert run_card(run.snapshot, started=run.started)["plan"]["columns"] == ["x", "y"]
+
+
+def test_several_threads_add_to_a_run_that_has_ended(
+    files: Path, expected: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begin(files)
+    run.wait()
+    both, retry = threading.Barrier(2), Run.retry
+    problems: list[WorldError] = []
+
+    def together(run: Run) -> Run:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.2)
+        return retry(run)
+
+    def add(name: str) -> None:
+        try:
+            run.add(**results_of(opened(files), name))
+        except WorldError as error:
+            problems.append(error)
+
+    monkeypatch.setattr(Run, "retry", together)
+    threads = [threading.Thread(target=add, args=(name,)) for name in ("phi", "own")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    assert {name: bits(value) for name, value in run.result().items()} == {
+        name: expected[name] for name in (*FIRST, "phi", "own")
+    }
 
 
 class Slow(ThreadWorld):
