@@ -246,12 +246,16 @@ class Part:
         return left * self.state.seconds / int(done.sum()) if done.any() else math.inf
 
     def worked(self) -> Lease:
-        """What it has done."""
+        """What it has done: single chunks; if there was no event in any of its files, these."""
         if self.state is None:
             return NOTHING
         ledger = self.state.ledger
-        done = (chunk for chunk in ledger.table.chunks if ledger.done[chunk.index])
-        return Lease(frozenset(), frozenset(Lease.place(chunk) for chunk in done))
+        done = frozenset(Lease.place(chunk) for chunk in ledger.table.chunks if ledger.done[chunk.index])
+        empty: frozenset[int] = frozenset()
+        if not ledger.table.chunks:
+            usable = {info.ref.index for info in ledger.table.files if info.problem is None}
+            empty = (self.lease.files & usable) - self.elsewhere.files
+        return Lease(empty, done)
 
     def remainder(self) -> Lease:
         """What its lease lacks and nobody else has: files of which nothing was done, and single chunks of the others."""

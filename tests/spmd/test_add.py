@@ -367,6 +367,17 @@ def test_files_are_looked_at_for_the_columns_of_added_results(tmp_path: Path, y:
     assert run_card(run.snapshot, started=run.started)["plan"]["columns"] == ["x", "y"]
 
 
+def test_results_are_added_to_a_run_over_no_events(tmp_path: Path) -> None:
+    events = md.open(written(tmp_path / "a.root", x=np.zeros(0)))
+    run = Run(make_plan({"n": md.count(events.x)}), ThreadWorld(1), pace=PACE)
+    run.wait()
+    run.add(total=md.sum(events.x), auto=md.hist(events.x, bins=10))
+    results = run.result()
+    assert (results.n, results.total, results.auto.sum()) == (0, 0.0, 0.0)
+    run.add(least=md.min(events.x))
+    assert run.result().least is None
+
+
 def test_several_threads_add_to_a_run_that_has_ended(
     files: Path, expected: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
