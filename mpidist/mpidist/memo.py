@@ -80,7 +80,10 @@ class Memo:
         receipt, taken = snapshot.receipt, stamps.taken()
         if not receipt.complete or receipt.failed or taken is None:
             return
-        light = replace(snapshot, parts=tuple(replace(part, totals={}) for part in snapshot.parts), reused={})
+        parts = tuple(replace(part, totals={}) for part in snapshot.parts)
+        # What it has taken from others is in none of its parts.
+        computed = tuple(name for name in snapshot.names if name not in snapshot.reused)
+        light = replace(snapshot, parts=parts, order=computed, reused={})
         with self._lock:
             for name in plan.results:
                 finished = snapshot.finished(name, light)

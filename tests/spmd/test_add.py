@@ -378,6 +378,17 @@ def test_results_are_added_to_a_run_over_no_events(tmp_path: Path) -> None:
     assert run.result().least is None
 
 
+def test_what_is_taken_from_a_run_that_took_something_itself_contains_all(files: Path) -> None:
+    memo = Memo()
+    begin(files, names=("auto",), memo=memo).wait()
+    begin(files, names=("auto", "w"), memo=memo).wait()
+    run = begin(files, names=("w", "phi"), memo=memo)
+    run.wait()
+    assert run.reused == ("w",)
+    assert run.snapshot is not None
+    assert sum(sample.events_done for sample in run.snapshot.coverage("w")) == ALL
+
+
 def test_several_threads_add_to_a_run_that_has_ended(
     files: Path, expected: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
