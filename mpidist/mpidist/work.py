@@ -376,10 +376,10 @@ class Work:
             others = self.crew.any_open(but=part.world)
             gone = part.world not in self.crew or not world.open
             self.parts.ended(part, meta["state"])
-            called_back = part.recalled and meta["state"] == "stopped" and not gone
+            called_back = part.recalled and meta["state"] == "stopped" and world.open
             if (gone and others) or called_back:  # it has left, or its time is over, or there is more to do
                 self.parts.shed(part)
-                word = ""
+                word = "" if others or not gone else "pause"  # nobody is left to do it
             self.out_of_time |= gone and not others and world.alive and word == "stop"
             self._word = self._word or word
             self._parting.notify_all()

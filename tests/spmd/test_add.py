@@ -452,3 +452,22 @@ def test_what_calls_a_part_back_does_not_stop_the_next(files: Path, expected: di
     run.resume()
     world.late = 0.0
     complete(run, expected, *FIRST, "phi")
+
+
+@pytest.mark.usefixtures("slowly")
+def test_a_run_whose_last_ranks_leave_while_they_are_called_back_is_paused(
+    files: Path, expected: dict[str, object]
+) -> None:
+    """As without anything added; their time is not over, so nothing has to be saved."""
+    world = ThreadWorld(1)
+    run = begin(files, world)
+    until(lambda: run.progress.chunks_done > 2)
+    run.add(**results_of(opened(files), "phi"))
+    run.leave(world, 20.0)
+    run.wait()
+    assert run.state == "paused"
+    assert not run._work.out_of_time
+    NAP[0] = 0.0
+    run.join(ThreadWorld(1))
+    run.resume()
+    complete(run, expected, *FIRST, "phi")
