@@ -392,6 +392,7 @@ class Run(Shown):
                 return self
             if before.results.keys() <= self._reused.keys():  # nothing was computed so far
                 self._aim(plan, work.crew.used)
+                self._work.parts.wish = work.parts.wish
                 self._work.begin()
                 return self
             self.plan = plan

@@ -283,9 +283,11 @@ def test_what_earlier_runs_have_is_at_hand_and_parameters_go_on(
     run = begin(files, names=("auto",), memo=memo)
     run.wait()
     assert list(run.reused) == ["auto"]
+    run.prioritise("b")
     run.add(**results_of(opened(files), "w"))
     assert run.state == "done"  # nothing has to be computed
     run.add(**results_of(opened(files), "hard"))  # the first that has
+    assert run._work.parts.wish.sample == 1  # what is to come first still does
     complete(run, expected, "auto", "w", "hard")
     assert list(run.reused) == ["auto", "w"]
     run.add(**results_of(opened(files), "first"))
