@@ -70,21 +70,39 @@ def opened(folder: Path) -> Any:
     )
 
 
-NAP = [0.003]
-"""Seconds that each chunk of the first results takes at least."""
+class Brake:
+    """What holds chunks up: when it is on, after the first few each takes a second, until it is told to `hurry`."""
+
+    def __init__(self) -> None:
+        self.on, self.calls, self.free = False, 0, threading.Event()
+
+    def __call__(self) -> None:
+        self.calls += 1
+        if self.on and self.calls > 6:
+            self.free.wait(1.0)
+        else:
+            time.sleep(0.003)
+
+    def hurry(self) -> None:
+        self.on = False
+        self.free.set()
+
+
+BRAKE = [Brake()]
 
 
 def nap(pt: ak.Array) -> ak.Array:
     if ak.backend(pt) == "cpu" and len(pt):
-        time.sleep(NAP[0])
+        BRAKE[0]()
     return pt
 
 
 @pytest.fixture
-def slowly() -> Iterator[None]:
-    NAP[0] = 0.3
-    yield
-    NAP[0] = 0.003
+def brake() -> Iterator[Brake]:
+    BRAKE[0] = made = Brake()
+    made.on = True
+    yield made
+    made.hurry()
 
 
 def results_of(events: Any, *names: str) -> dict[str, Any]:
@@ -141,17 +159,16 @@ def complete(run: Run, expected: Mapping[str, object], *names: str) -> None:
     assert str(run.receipt).startswith(f"{ALL} of {ALL} events, 0 failed")
 
 
-@pytest.mark.usefixtures("slowly")
 @pytest.mark.parametrize("sizes", [(1,), (3,), (1, 2)])
 def test_added_results_get_every_event(
-    files: Path, expected: dict[str, object], sizes: tuple[int, ...]
+    files: Path, expected: dict[str, object], sizes: tuple[int, ...], brake: Brake
 ) -> None:
     run = begin(files, *map(ThreadWorld, sizes))
     until(lambda: run.progress.chunks_done > 4)
     snapshots: list[md.Snapshot] = []
     run.subscribe(snapshots.append)
     assert run.add(**results_of(opened(files), *ADDED)) is run
-    NAP[0] = 0.003
+    brake.hurry()
     assert run.parameters == {"cut": 20.0}
     complete(run, expected, *FIRST, *ADDED)
     until(lambda: snapshots[-1].final)
@@ -165,8 +182,9 @@ def test_added_results_get_every_event(
         assert snapshot.progress.events_done == sum(s.events_done for s in new)
 
 
-@pytest.mark.usefixtures("slowly")
-def test_each_says_how_much_of_the_data_it_contains(files: Path, expected: dict[str, object]) -> None:
+def test_each_says_how_much_of_the_data_it_contains(
+    files: Path, expected: dict[str, object], brake: Brake
+) -> None:
     run = begin(files)
     until(lambda: run.progress.chunks_done > 4)
     run.pause()
@@ -181,7 +199,6 @@ def test_each_says_how_much_of_the_data_it_contains(files: Path, expected: dict[
     assert sum(sample.events_done for sample in snapshot.coverage("n")) == before
     run.resume()
     until(lambda: run.progress.events_done > 0)
-    NAP[0] = 0.06
     run.stop()
     run.wait()
     receipt = run.receipt
@@ -193,6 +210,7 @@ def test_each_says_how_much_of_the_data_it_contains(files: Path, expected: dict[
     card = run_card(run.snapshot, started=run.started)
     assert list(card["plan"]["results"]) == [*FIRST, "phi"]
     assert card["receipt"]["covered"] == receipt.covered
+    brake.hurry()
     run.retry()
     complete(run, expected, *FIRST, "phi")
 
@@ -441,24 +459,24 @@ class Slow(ThreadWorld):
         super().control(run_id, word)
 
 
-@pytest.mark.usefixtures("slowly")
-def test_what_calls_a_part_back_does_not_stop_the_next(files: Path, expected: dict[str, object]) -> None:
+def test_what_calls_a_part_back_does_not_stop_the_next(
+    files: Path, expected: dict[str, object], brake: Brake
+) -> None:
     world = Slow()
     run = begin(files, world)
     until(lambda: run.progress.chunks_done > 4)
     run.pause()
     run.wait()
     run.add(**results_of(opened(files), "phi"))
-    NAP[0] = 0.0
+    brake.hurry()
     world.late = 1.0
     run.resume()
     world.late = 0.0
     complete(run, expected, *FIRST, "phi")
 
 
-@pytest.mark.usefixtures("slowly")
 def test_a_run_whose_last_ranks_leave_while_they_are_called_back_is_paused(
-    files: Path, expected: dict[str, object]
+    files: Path, expected: dict[str, object], brake: Brake
 ) -> None:
     """As without anything added; their time is not over, so nothing has to be saved."""
     world = ThreadWorld(1)
@@ -469,7 +487,25 @@ def test_a_run_whose_last_ranks_leave_while_they_are_called_back_is_paused(
     run.wait()
     assert run.state == "paused"
     assert not run._work.out_of_time
-    NAP[0] = 0.0
+    brake.hurry()
     run.join(ThreadWorld(1))
     run.resume()
     complete(run, expected, *FIRST, "phi")
+
+
+def test_nothing_is_left_to_do_when_an_added_result_has_failed(files: Path) -> None:
+    def fail(pt: ak.Array) -> ak.Array:
+        if ak.backend(pt) == "cpu" and len(pt):
+            raise ZeroDivisionError("my mistake")
+        return pt
+
+    run = begin(files)
+    run.wait()
+    run.add(bad=md.count(md.apply(fail, opened(files).pt)))
+    run.wait()
+    assert run.state == "done"
+    assert run.failures[0].message == "my mistake"
+    assert run.receipt.covered == {"n": ALL, "auto": ALL, "w": ALL, "bad": 0}
+    assert run.progress.eta == 0
+    assert run.snapshot is not None
+    assert set(run.result(partial=True)) >= set(FIRST)
