@@ -96,6 +96,10 @@ def mine(query: int, names: list[str], repeat: int) -> dict[str, float]:
         # On a busy machine a rank may take over chunks of another, and read them.
         kept = [each for each in again if each.run.progress.bytes_read == 0]
         assert kept, f"query {query}: all of {repeat} runs have read something"
+        if len(kept) < len(again):
+            print(
+                f"query {query}: {len(again) - len(kept)} of {repeat} runs have read something and are left out"
+            )
         fastest = min(kept, key=lambda each: each.whole)
         snapshot = fastest.run.snapshot
         assert snapshot is not None

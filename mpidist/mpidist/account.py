@@ -112,9 +112,10 @@ class Accounts(Generic[P]):
         """How many events are still to be processed, those twice that are to be so for added results."""
         first = self.first
         failed = sum(part.ledger.events_failed for part in first.parts)
+        own = {id(part) for part in first.parts}
         again = 0
         for account in self.all:
-            lost = sum(part.ledger.events_failed for part in account.parts if part not in first.parts)
+            lost = sum(part.ledger.events_failed for part in account.parts if id(part) not in own)
             again += max(0, first.events_done - account.events_done - lost)
         return first.events_expected - first.events_done - failed + again
 

@@ -71,8 +71,6 @@ class Part:
     """The results that what it lacks is to be done for: its own, and those that were added to the run since."""
     joining: frozenset[str] = frozenset()
     """Added results for which what it has done is still to be done."""
-    recalled: bool = False
-    """Whether its ranks are to end it, for what it lacks is to be done for more results."""
     gifts: int = 0
     """The number of the last request to give work away; `gifts_met` of the last that was met."""
     gifts_met: int = 0
@@ -86,6 +84,11 @@ class Part:
     def lease(self) -> Lease:
         """The work that its ranks were sent."""
         return self.task.lease or Lease.whole(self.task.plan.dataset.files)
+
+    @property
+    def recalled(self) -> bool:
+        """Whether its ranks are to end it, for what it lacks is to be done for more results."""
+        return self.wanted > self.task.plan.results.keys()
 
     def receive(self, meta: Mapping[str, Any], buffers: Sequence[Any]) -> Lease:
         """Take in one message of a rank; gives what its ranks have given away with it."""

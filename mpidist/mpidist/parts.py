@@ -144,7 +144,7 @@ class Parts:
     def extend(self, plan: Plan) -> None:
         """Let there be more results: those of `plan`, a plan with the same first ones (see `Plan.with_results`).
 
-        What is not done yet is done for them too, what is done once more for them alone. The parts at work that are `recalled` now
+        What is not done yet is done for them too, what is done once more for them alone. Parts at work that are `recalled`
         should be told to stop.
         """
         names = plan.results.keys() - self._plan.results.keys()
@@ -154,7 +154,6 @@ class Parts:
             if self._is_first(part.wanted):
                 part.wanted |= names
                 part.joining |= names
-                part.recalled = not part.end or (part.end == "paused" and not part.shed)
                 if part.end == "done" or part.shed:  # else when it ends or is shed
                     self._join(part)
 

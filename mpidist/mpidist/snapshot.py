@@ -304,9 +304,17 @@ class Snapshot:
         return self.accounts[name].parts[-1].plan.results[name].at(self.parameters)
 
     def scan(self, name: str) -> Any:
-        """A result of `md.scan` at all values of its parameter: a histogram, of several samples one with a first axis "dataset"."""
+        """A result of `md.scan` at all values of its parameter: a histogram, of several samples one with a first axis "dataset".
+
+        Raises ResultError if there is none of this name, or nothing of it yet.
+        """
         known = self.reused.get(name)
-        result: Any = self._result(name) if known is None else known.result
+        result: Any = None
+        if name in self.results:
+            result = self._result(name) if known is None else known.result
+        if result is None or result.scanned is None:
+            msg = f"{name!r} is no result at all values of a parameter in this snapshot. Hint: {name}=md.scan(param, md.hist(...))"
+            raise ResultError(msg)
         totals = self._totals(name) if known is None else known.totals
         weighted = self.parts[0].plan.weighted
         found = {sample: result.everywhere(total, weighted=weighted) for sample, total in totals.items()}

@@ -97,12 +97,8 @@ def test_plots_move_and_the_last_one_is_the_result(lab: Lab) -> None:
     assert "% of" in page.text(".mpidist-coverage")
     page.wait_for(lambda: page.attribute(OUTLINE, "d") != early, "another outline")
     page.wait_for(lambda: pixels(page) != picture, "other pixels")
-    hurry = lab.notebooks / "fast"
-    hurry.touch()
-    try:
+    with lab.hurry():
         page.run(2)
-    finally:
-        hurry.unlink()
     page.wait_for(lambda: "4.0 M of 4.0 M events, 100 %" in page.text(PROGRESS), "all events")
     page.wait_for(lambda: "all 4.0 M events" in page.text(".mpidist-coverage"), "the last plots")
     assert "muons" in page.text(".mpidist-values")

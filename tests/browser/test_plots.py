@@ -136,11 +136,7 @@ def test_a_dragged_range_becomes_a_cut(page: Page, lab: Lab) -> None:
     code = str(page.script("return document.querySelector('.mpidist-readout input').value"))
     assert code.startswith("cut = run.select('pt', 1")
     page.run(1)
-    hurry = lab.notebooks / "fast"
-    hurry.touch()
-    try:
+    with lab.hurry():
         page.run(2)
-    finally:
-        hurry.unlink()
     assert "data" in page.output_text(2)  # a number for each sample
     assert not page.console()

@@ -17,12 +17,13 @@ import uproot
 
 import mpidist as md
 from mpidist.checkpoint import run_card
-from mpidist.chunks import Cost
-from mpidist.errors import LazyUsage, RankDied, ResultError, WorldError
+from mpidist.errors import LazyUsage, ResultError, WorldError
 from mpidist.memo import Memo
 from mpidist.plan import make_plan
 from mpidist.run import Run
 from mpidist.threadworld import ThreadWorld
+
+from .worlds import Mortal, many_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,11 +37,7 @@ FIRST, ADDED, LATER = ("n", "auto", "w"), ("eta", "hard", "phi"), ("own", "first
 
 @pytest.fixture(scope="module", autouse=True)
 def small_chunks() -> Iterator[None]:
-    """Several chunks a file; gifts also when little is left."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Cost, "most_bytes", 10_000)
-        patch.setattr("mpidist.parts.GIVE_SECONDS", 0.005)
-        patch.setattr("mpidist.work.LOOK_SECONDS", 0.01)
+    with many_chunks():
         yield
 
 
@@ -259,38 +256,6 @@ def test_nothing_is_lost_or_counted_twice_whatever_happens(
         elif act == "leave" and len(run.worlds) > 1:
             run.leave(run.worlds[-1], 1.0)
     complete(run, expected, *names)
-
-
-class Mortal(ThreadWorld):
-    """Ranks as threads that can die: from then on nothing is heard of them."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self._ends: list[Callable[[Any], None]] = []
-
-    def submit(self, run_id: str, task: bytes, on_message: Any, on_end: Any) -> None:
-        if not self.alive:
-            raise RankDied("a rank has ended")
-        over, lock = threading.Event(), threading.Lock()
-
-        def end(outcome: Any) -> None:
-            with lock:
-                if not over.is_set():
-                    over.set()
-                    on_end(outcome)
-
-        def message(meta: dict[str, Any], buffers: Any) -> None:
-            with lock:
-                if not over.is_set():
-                    on_message(meta, buffers)
-
-        self._ends.append(end)
-        super().submit(run_id, task, message, end)
-
-    def die(self) -> None:
-        self.alive = self.open = False
-        for end in self._ends:
-            end(RankDied("a rank has ended"))
 
 
 def test_what_earlier_runs_have_is_at_hand_and_parameters_go_on(

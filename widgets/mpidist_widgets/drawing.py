@@ -188,7 +188,7 @@ def _curves(content: _Content, estimate: Estimate | None, *, profile: bool) -> C
     axis, values = content.axes[0], content.values
     under, last = int(axis.traits.underflow), values.shape[1] - int(axis.traits.overflow)
     inside, errors = _bins(content, slice(under, last), profile=profile)
-    full = _projections(content, estimate, slice(under, last), profile=profile)
+    full = _projections(content, inside, errors, estimate, slice(under, last), profile=profile)
     series = tuple(
         Series(
             name,
@@ -217,11 +217,16 @@ def _bins(
 
 
 def _projections(
-    content: _Content, estimate: Estimate | None, inner: slice, *, profile: bool
+    content: _Content,
+    values: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    estimate: Estimate | None,
+    inner: slice,
+    *,
+    profile: bool,
 ) -> list[Projection | None]:
     if estimate is None or content.note:  # the range of a sum over axes is not the sum of ranges
         return [None] * len(content.names)
-    values, errors = _bins(content, inner, profile=profile)
     ends = [np.asarray(end) for end in (estimate.low, estimate.high)]
     low, high = (end.reshape(-1, end.shape[-1])[:, inner] for end in ends)
     seen = estimate.fractions

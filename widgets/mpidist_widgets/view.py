@@ -57,7 +57,6 @@ class RunView(Part):
         self.cards: dict[str, Part] = {}
         self.menus: dict[str, Export] = {}
         self._values: Values | None = None
-        self._order: tuple[str, ...] = ()
         self._still = Still(publish_display_data)
         # Copies are made by the run's stream: also while nobody sees the view, which then is not drawn.
         self._end_copies: Callable[[], None] | None = None
@@ -82,8 +81,7 @@ class RunView(Part):
         self.follow(run)
 
     def attach(self, run: Run) -> None:
-        """Take the order of the results and give the buttons their run."""
-        self._order = tuple(run.plan.results)
+        """Give the controls their run."""
         self.controls.attach(run)
         self.parameters.attach(run)
 
@@ -133,7 +131,7 @@ class RunView(Part):
 
     def _add_cards(self, snapshot: Snapshot) -> None:
         """Cards for results that are seen for the first time, plots first, then in the order in which they were named."""
-        results, self._order = snapshot.results, snapshot.names
+        results, order = snapshot.results, snapshot.names
         new = [name for name in results if name not in self.cards and not is_number(results[name])]
         numbers = tuple(name for name in results if is_number(results[name]))
         if self._values is not None:
@@ -142,12 +140,12 @@ class RunView(Part):
             self._values = Values(numbers)
         elif not new:
             return
-        alone = len(set(self._order) - set(numbers)) == 1
+        alone = len(set(order) - set(numbers)) == 1
         for name in new:
             card = self.cards[name] = part_for(name, results[name], **(LARGE if alone else {}))
             card.attach(self.run)
             self.menus[name] = Export(name, results[name], card, self.run)
-        place = {name: i for i, name in enumerate(self._order)}
+        place = {name: i for i, name in enumerate(order)}
         plots_first = sorted(
             self.cards,
             key=lambda name: (not isinstance(self.cards[name], PlotCard), place.get(name, len(place))),

@@ -67,7 +67,6 @@ class Reevaluator:
     ) -> None:
         self._roots = [lazy._node for lazy in outputs]
         self._parameters = dict(parameters or {})
-        self._good = _repeatable(self._roots)
         self._tokens = reusable(self._roots)
         self._edge = edge_of(self._roots, self._tokens)
         self._schedules: dict[frozenset[str], Schedule] = {}
@@ -91,7 +90,8 @@ class Reevaluator:
         if key in _FOUND:
             return _FOUND[key]
         found = buffers_below(self._roots, schedule, given)
-        if all(self._good[id(root)] for root in self._roots):
+        good = _repeatable(self._roots)
+        if all(good[id(root)] for root in self._roots):
             if len(_FOUND) >= _MOST_FOUND:
                 _FOUND.clear()
             _FOUND[key] = found

@@ -26,6 +26,7 @@ from mpidist.errors import LazyUsage
 from mpidist.lazy.apply import Applied
 from mpidist.lazy.array import Lazy, Value
 from mpidist.lazy.calls import Call, function_name
+from mpidist.lazy.evaluation import evaluated
 from mpidist.lazy.node import Node, Ref, fill, walk
 from mpidist.lazy.quick import comparable
 from mpidist.lazy.recording import record
@@ -355,6 +356,4 @@ def _at(array: Lazy, node: Node) -> Lazy:
 
 def _current(node: Node) -> Any:
     """The value of an expression of other parameters, with their defaults."""
-    from mpidist.lazy.evaluation import evaluated
-
     return evaluated([node], {}, None)[0]
