@@ -61,6 +61,7 @@ def snapshot(
         final=final,
         state="done" if final else "running",
         told=told,
+        coverage=lambda name: (SimpleNamespace(events_done=1 if told != "0 %" else 0),),
         estimate=lambda name: estimate,
         progress=SimpleNamespace(fraction=fraction),
     )
@@ -254,6 +255,13 @@ def test_what_cannot_be_seen_is_not_sent_but_the_last_picture_is_exact(
     assert not messages.sent
     plot._draw(snapshot(single(3001), final=True))
     assert ("Lines", {"y"}) in messages.sent
+
+
+def test_that_there_is_nothing_yet_is_not_said_of_the_next_picture() -> None:
+    plot = LiveHistogram("mass")
+    for told in ("0 %", "1 %", "2 %"):
+        plot._draw(snapshot(single(), told=told))
+    assert "1 %" in plot._heading.value
 
 
 def test_texts_are_told_now_and_then_and_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,8 @@ class PlotCard(Part):
         if self.name in snapshot.results:
             self._take(snapshot)
         if self._telling:
-            self._told = now
+            # "0 %" holds for the first picture only: it is told anew as soon as there is something.
+            self._told = now if any(sample.events_done for sample in snapshot.coverage(self.name)) else 0.0
             self._set_title(coverage_text(snapshot, self.name))
 
     _telling = True
