@@ -1,6 +1,6 @@
-"""What a live view costs the kernel: processor time, messages and bytes for each snapshot, with 20 plots.
+"""What a live view costs the kernel: processor time, messages and bytes for each snapshot, with 20 plots or another number.
 
-    .venv/bin/python benchmarks/live.py [--snapshots N] [--profile]
+    .venv/bin/python benchmarks/live.py [--plots N] [--snapshots N] [--profile]
 
 A run on threads is recorded first; its snapshots are then drawn by the real widgets, whose comm makes and signs the messages
 that a kernel would send and counts them. No browser takes part. Processor time, not wall time: others may use the machine.
@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from mpidist.snapshot import Snapshot
 
 DIMUON = Path(__file__).parents[1] / "examples" / "data" / "dimuon.root"
-PLOTS = 20
-SEVERAL = 5
-"""Plots of which each has two samples; the others have one."""
+SEVERAL = 4
+"""One of so many plots has two samples; the others have one."""
 RATE = 4
 """Snapshots per second for which the share of a core is said."""
 
@@ -90,16 +89,17 @@ def drawn(cards: dict[str, LiveHistogram], snapshots: list[Snapshot]) -> float:
 def main() -> None:
     """Record, draw at the true pace (texts change by the clock), say what it cost."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--plots", type=int, default=20, help="how many there are, all drawn")
     parser.add_argument("--snapshots", type=int, default=40, help="how many are drawn")
     parser.add_argument("--profile", action="store_true", help="print where the time goes")
     options = parser.parse_args()
     comm.create_comm = Traffic
     with tempfile.TemporaryDirectory() as folder:
-        split = PLOTS - SEVERAL
+        split = options.plots - options.plots // SEVERAL
         alone = recorded(Path(folder), options.snapshots, range(split), several=False)
-        pairs = recorded(Path(folder), options.snapshots, range(split, PLOTS), several=True)
+        pairs = recorded(Path(folder), options.snapshots, range(split, options.plots), several=True)
     moments = [list(moment) for moment in zip(alone, pairs, strict=False)]
-    cards = {f"pt{i}": LiveHistogram(f"pt{i}", stack=i % 2 == 1) for i in range(PLOTS)}
+    cards = {f"pt{i}": LiveHistogram(f"pt{i}", stack=i % 2 == 1) for i in range(options.plots)}
     drawn(cards, moments[0])
     Traffic.messages = Traffic.size = 0
     profile = cProfile.Profile(time.thread_time)
@@ -111,7 +111,7 @@ def main() -> None:
         profile.disable()
         time.sleep(1 / RATE)
     count = len(seconds)
-    print(f"{PLOTS} plots, {count} snapshots, load of the machine {os.getloadavg()[0]:.1f}")
+    print(f"{options.plots} plots, {count} snapshots, load of the machine {os.getloadavg()[0]:.1f}")
     print(
         f"processor time: {1000 * sum(seconds) / count:.1f} ms per snapshot (median {1000 * median(seconds):.1f})"
     )
@@ -119,7 +119,7 @@ def main() -> None:
     print(f"messages: {Traffic.messages / count:.1f} per snapshot, {Traffic.size / count / 1000:.1f} kB")
     if options.profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
-        pstats.Stats(profile).sort_stats("cumulative").print_stats(45)
+        pstats.Stats(profile).sort_stats("cumulative").print_stats("mpidist|widgets")
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ import uhi.io.hdf5
 
 from .display import page_of
 from .errors import DatasetError, ResultError
+from .progress import RankStatus
 from .report import Report
-from .snapshot import RankStatus
 from .values import Results
 from .writing import write_whole
 

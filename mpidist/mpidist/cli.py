@@ -169,7 +169,7 @@ def show(file: Path, *, card: bool) -> None:
     """Show the results and the receipt of a saved FILE.h5."""
     import hist
 
-    from .snapshot import Progress
+    from .progress import Progress
     from .terminal import panel
 
     saved = load(file)

@@ -21,13 +21,14 @@ from functools import cached_property
 from statistics import median
 from typing import TYPE_CHECKING
 
+from .progress import PHASES, WORKING
 from .sheet import Grid, as_html, as_text, data, duration, percent, quantity
-from .snapshot import PHASES, WORKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .snapshot import RankStatus, Snapshot
+    from .progress import RankStatus
+    from .snapshot import Snapshot
 
 __all__ = ["Report", "SlowRank", "report_of"]
 

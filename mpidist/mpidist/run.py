@@ -19,10 +19,11 @@ from .errors import ResultError, RunFailed, WorldError, near_names
 from .kept import Kept
 from .memo import Memo, Stamps
 from .parts import Parts
+from .progress import Progress
 from .report import report_of
 from .rescue import rescue
 from .selection import select
-from .snapshot import Progress, Snapshot
+from .snapshot import Snapshot
 from .spmd.loop import Pace
 from .stopping import Condition
 from .stream import Stream

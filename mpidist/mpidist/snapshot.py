@@ -9,15 +9,17 @@ states.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from .account import Accounts, seconds_of
 from .errors import Failure, ResultError
 from .estimate import Estimate, Seen, estimate_of
 from .ledger import Ledger, Receipt, SampleProgress
+from .progress import Progress, RankStatus
+from .results.bins import Bins, bins_of
 from .results.histogram import stacked
-from .values import BrokenPayload, Results
+from .values import BrokenPayload, Later, Results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,85 +27,7 @@ if TYPE_CHECKING:
     from .plan import Plan
     from .results import Result, Total
 
-__all__ = ["PHASES", "WORKING", "Finished", "PartState", "Progress", "RankStatus", "Snapshot"]
-
-PHASES = ("scan", "open", "read", "decompress", "verify", "evaluate", "fill", "exchange", "wait")
-"""What a rank's time is counted as, in seconds; `exchange` is its own work on exchanges, `wait` is for others or for chunks."""
-WORKING = ("open", "read", "decompress", "verify", "evaluate", "fill")
-"""The phases that are work on chunks."""
-
-
-@dataclass(frozen=True, slots=True)
-class RankStatus:
-    """What one rank has done so far; `seconds` by phase (see `PHASES`), `world` the number of its world in the run.
-
-    `bytes_read` are stored bytes of files; `hit_bytes` those of decoded columns, and of what else was made of them, that it had
-    in memory from earlier runs. `cached_bytes` is how much it has there now.
-    """
-
-    rank: int
-    host: str
-    events: int
-    chunks_done: int
-    chunks_left: int
-    bytes_read: int
-    failures: int
-    seconds: Mapping[str, float]
-    world: int = 0
-    hit_bytes: int = 0
-    cached_bytes: int = 0
-
-    @property
-    def label(self) -> str:
-        """Its number; beyond the first world that of its world before it ("1:0")."""
-        return f"{self.world}:{self.rank}" if self.world else str(self.rank)
-
-    def __add__(self, other: RankStatus) -> RankStatus:
-        seconds = {phase: self.seconds[phase] + other.seconds[phase] for phase in self.seconds}
-        return RankStatus(
-            self.rank,
-            other.host,
-            self.events + other.events,
-            self.chunks_done + other.chunks_done,
-            other.chunks_left,
-            self.bytes_read + other.bytes_read,
-            self.failures + other.failures,
-            seconds,
-            self.world,
-            self.hit_bytes + other.hit_bytes,
-            other.cached_bytes,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Progress of a run in events; rates are over the run's processing time, `eta` in seconds (None: unknown).
-
-    `events_total` counts the files that are scanned. While `files_unscanned` is not 0, `events_unscanned` says about how many
-    events are in the others.
-    """
-
-    events_done: int
-    events_total: int
-    chunks_done: int
-    chunks_total: int
-    bytes_read: int
-    events_per_second: float
-    bytes_per_second: float
-    eta: float | None
-    samples: tuple[SampleProgress, ...]
-    files_unscanned: int = 0
-    events_unscanned: int = 0
-
-    @property
-    def events_expected(self) -> int:
-        """How many events there are: exact if all files are scanned."""
-        return self.events_total + self.events_unscanned
-
-    @property
-    def fraction(self) -> float:
-        """Between 0 and 1."""
-        return self.events_done / self.events_expected if self.events_expected else 0.0
+__all__ = ["Finished", "PartState", "Snapshot"]
 
 
 @dataclass(frozen=True)
@@ -220,7 +144,7 @@ class Snapshot:
 
     @cached_property
     def results(self) -> Results:
-        """The values now, computed once and shared by all observers; `evaluate` gives fresh ones."""
+        """The values now, each made once, when it is looked at, and shared by all observers; `evaluate` gives fresh ones."""
         return self.evaluate()
 
     def evaluate(self) -> Results:
@@ -233,16 +157,26 @@ class Snapshot:
         broken: dict[str, str] = {}
         for name in self.names:
             try:
-                if name in self.reused:
-                    values[name] = self.reused[name].value(self.parameters)
+                result, totals, weighted = self._known(name)
+                if not totals:
                     continue
-                totals = self._totals(name)
-                if totals:
-                    values[name] = value_of(self._result(name), totals, weighted=self.parts[0].plan.weighted)
+                make = partial(value_of, result, totals, weighted=weighted)
+                values[name] = make() if result.runs_user_code else Later(make)
             except Exception as error:  # noqa: BLE001 (of the user's functions; Results raises it)
                 own = isinstance(error, ResultError)
                 broken[name] = str(error) if own else f"{type(error).__name__}: {error}"
         return Results(values, broken)
+
+    def bins(self, name: str) -> Bins | None:
+        """The bins of a result that is a histogram, as arrays, for views; None for others and those that are not in this snapshot."""
+        if name not in self.results:
+            return None
+        result, totals, weighted = self._known(name)
+        parts = {sample: result.bins(total, weighted=weighted) for sample, total in totals.items()}
+        found = {sample: part for sample, part in parts.items() if part is not None}
+        if len(found) < len(totals):
+            return bins_of(self.results[name])
+        return next(iter(found.values())) if len(found) == 1 else Bins.stacked(found)
 
     @property
     def taken(self) -> str:
@@ -275,7 +209,7 @@ class Snapshot:
             return self.reused[name]
         if name not in self.results:
             return None
-        return Finished(self._result(name), self._totals(name), self.parts[0].plan.weighted, source)
+        return Finished(*self._known(name), source)
 
     def estimate(self, name: str) -> Estimate | None:
         """What the full data will give for a result, with the error of not having seen all of it (see `mpidist.estimate`).
@@ -296,32 +230,48 @@ class Snapshot:
             return self.reused[name].estimate(self.parameters)
         if name not in self.results:
             return None
-        seen, weighted = self.accounts[name].seen, self.parts[0].plan.weighted
-        return estimate_of(self._result(name), self._totals(name), seen, weighted=weighted)
+        result, totals, weighted = self._known(name)
+        return estimate_of(result, totals, self.accounts[name].seen, weighted=weighted)
 
-    def _result(self, name: str) -> Result:
-        """A result as the ranks have it, with the ranges of its axes known."""
-        return self.accounts[name].parts[-1].plan.results[name].at(self.parameters)
+    def _known(self, name: str) -> tuple[Any, Mapping[str, Total], bool]:
+        """A result with the ranges of its axes known, its exact sums for each sample, and whether they are weighted.
+
+        There are no sums as long as it is not in this snapshot.
+        """
+        if name in self.reused:
+            known = self.reused[name]
+            return known.result.at(self.parameters), known.totals, known.weighted
+        totals = self._totals(name)
+        plan = self.parts[0].plan if self.parts else None
+        if not totals or plan is None:
+            return None, {}, False
+        # As the ranks have it.
+        result = self.accounts[name].parts[-1].plan.results[name].at(self.parameters)
+        return result, totals, plan.weighted
 
     def scan(self, name: str) -> Any:
         """A result of `md.scan` at all values of its parameter: a histogram, of several samples one with a first axis "dataset".
 
         Raises ResultError if there is none of this name, or nothing of it yet.
         """
-        known = self.reused.get(name)
-        result: Any = None
-        if name in self.results:
-            result = self._result(name) if known is None else known.result
+        result, totals, weighted = self._known(name) if name in self.results else (None, {}, False)
         if result is None or result.scanned is None:
             msg = f"{name!r} is no result at all values of a parameter in this snapshot. Hint: {name}=md.scan(param, md.hist(...))"
             raise ResultError(msg)
-        totals = self._totals(name) if known is None else known.totals
-        weighted = self.parts[0].plan.weighted
         found = {sample: result.everywhere(total, weighted=weighted) for sample, total in totals.items()}
         return next(iter(found.values())) if len(found) == 1 else stacked(found)
 
     def _totals(self, name: str) -> dict[str, Total]:
-        """The exact sums of one result for each sample; empty if it is not in this snapshot."""
+        """The exact sums of a result that was computed, for each sample; empty if it is not in this snapshot."""
+        if name not in self._sums:
+            self._sums[name] = self._summed(name)
+        return self._sums[name]
+
+    @cached_property
+    def _sums(self) -> dict[str, dict[str, Total]]:
+        return {}
+
+    def _summed(self, name: str) -> dict[str, Total]:
         if not self.parts or not self.accounts[name].parts:
             return {}
         totals: dict[str, Total] = {}

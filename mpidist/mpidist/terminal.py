@@ -27,8 +27,9 @@ from .sheet import data, quantity
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from .progress import Progress, RankStatus
     from .run import Run
-    from .snapshot import Progress, RankStatus, Snapshot
+    from .snapshot import Snapshot
 
 __all__ = ["log_line", "panel", "plain_line", "render", "watch"]
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import ResultError, near_names
 
-__all__ = ["BrokenPayload", "Results"]
+__all__ = ["BrokenPayload", "Later", "Results"]
+
+
+_MAKING = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Stands for a value among `Results` until somebody asks for it."""
+
+    make: Callable[[], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +33,7 @@ class Results(Mapping[str, Any]):
     """The values of a run by name: `results.mass` or `results["mass"]`.
 
     Results that could not be made, because the user's functions raised, are in `broken` with the reason. They are not
-    among the names; asking for one raises ResultError.
+    among the names; asking for one raises ResultError. A value that is `Later` is made when it is first asked for.
     """
 
     def __init__(self, values: Mapping[str, Any], broken: Mapping[str, str] | None = None) -> None:
@@ -33,10 +44,19 @@ class Results(Mapping[str, Any]):
         if name in self.broken:
             msg = f"result {name!r} could not be made: {self.broken[name]}"
             raise ResultError(msg)
-        try:
+        if name not in self._values:
+            raise KeyError(self._unknown(name))
+        value = self._values[name]
+        if not isinstance(value, Later):
+            return value
+        made = value.make()
+        with _MAKING:  # another thread may have made it at the same time: all get the first one
+            if self._values[name] is value:
+                self._values[name] = made
             return self._values[name]
-        except KeyError:
-            raise KeyError(self._unknown(name)) from None
+
+    def __reduce__(self) -> tuple[type[Results], tuple[dict[str, Any], dict[str, str]]]:
+        return Results, (dict(self), self.broken)
 
     def __contains__(self, name: object) -> bool:
         return name in self._values
@@ -65,7 +85,7 @@ class Results(Mapping[str, Any]):
         return [*super().__dir__(), *self._values]
 
     def __repr__(self) -> str:
-        lines = [f"  {name}: {_one_line(value)}" for name, value in self._values.items()]
+        lines = [f"  {name}: {_one_line(value)}" for name, value in self.items()]
         lines += [f"  {name}: could not be made: {error}" for name, error in self.broken.items()]
         return "\n".join(["Results", *lines])
 

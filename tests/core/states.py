@@ -14,7 +14,8 @@ from mpidist.datasets import FileInfo, FileRef
 from mpidist.errors import Failure
 from mpidist.ledger import Ledger, Table
 from mpidist.plan import Plan, make_plan
-from mpidist.snapshot import PHASES, PartState, RankStatus
+from mpidist.progress import PHASES, RankStatus
+from mpidist.snapshot import PartState
 
 DATA = Path(__file__).parents[1] / "data"
 PART = f"{DATA}/dimuon100k-part{{}}.root:Events"

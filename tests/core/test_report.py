@@ -10,10 +10,11 @@ import pytest
 import mpidist as md
 from mpidist.errors import DatasetError
 from mpidist.plan import make_plan
+from mpidist.progress import PHASES, RankStatus
 from mpidist.report import Report, report_of
 from mpidist.run import Run
 from mpidist.sheet import data, duration, percent
-from mpidist.snapshot import PHASES, RankStatus, Snapshot
+from mpidist.snapshot import Snapshot
 from mpidist.threadworld import ThreadWorld
 
 from .states import PART, ledger, part, table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +22,7 @@ from mpidist.results import Total
 from mpidist.run import Run
 from mpidist.snapshot import Snapshot
 from mpidist.threadworld import ThreadWorld
-from mpidist.values import BrokenPayload, Results
+from mpidist.values import BrokenPayload, Later, Results
 
 from .states import PART, failure, file, ledger, part, plan, status, table
 
@@ -168,6 +169,23 @@ def test_results_are_a_mapping_with_attributes() -> None:
     assert "bad: could not be made: no sum" in text
     for copied in (copy.copy(RESULTS), copy.deepcopy(RESULTS), pickle.loads(pickle.dumps(RESULTS))):
         assert list(copied) == list(RESULTS)
+
+
+def test_a_value_is_made_once_when_it_is_asked_for() -> None:
+    made: list[str] = []
+
+    def one(name: str) -> str:
+        made.append(name)
+        return name
+
+    results = Results({name: Later(partial(one, name)) for name in "ab"})
+    assert list(results) == ["a", "b"]
+    assert "a" in results
+    assert not made
+    assert results.b == results["b"] == "b"
+    assert made == ["b"]
+    assert dict(pickle.loads(pickle.dumps(results))) == {"a": "a", "b": "b"}
+    assert made == ["b", "a"]
 
 
 def test_a_misspelt_result_gets_near_names() -> None:

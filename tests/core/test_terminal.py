@@ -15,9 +15,10 @@ from rich.console import Console
 import mpidist as md
 from mpidist import terminal
 from mpidist.plan import make_plan
+from mpidist.progress import Progress
 from mpidist.run import Run
 from mpidist.sheet import quantity
-from mpidist.snapshot import Progress, Snapshot
+from mpidist.snapshot import Snapshot
 from mpidist.threadworld import ThreadWorld
 
 from .states import PART, failure, ledger, part, status, table

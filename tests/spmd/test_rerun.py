@@ -29,7 +29,7 @@ from mpidist.threadworld import ThreadWorld
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mpidist.snapshot import RankStatus
+    from mpidist.progress import RankStatus
 
 DATA = Path(__file__).parents[1] / "data"
 DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"

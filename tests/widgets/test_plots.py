@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import mpidist as md
 from mpidist.estimate import Estimate, Interval
 from mpidist.plan import make_plan
+from mpidist.results.bins import bins_of
 from mpidist.run import Run
 from mpidist.spmd.loop import Pace
 from mpidist.threadworld import ThreadWorld
@@ -53,15 +55,28 @@ def _coverage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(card, "coverage_text", lambda snapshot, _: getattr(snapshot, "told", ""))
 
 
+EVENTS = (int(1e6 * 1.02**number) for number in itertools.count())
+"""Of each snapshot: enough more than of the one before that it is drawn."""
+
+
 def snapshot(
-    value: Any, *, final: bool = False, told: str = "some", estimate: Any = None, fraction: float = 1.0
+    value: Any,
+    *,
+    final: bool = False,
+    told: str = "some",
+    estimate: Any = None,
+    fraction: float = 1.0,
+    events: int | None = None,
 ) -> Any:
+    done = next(EVENTS) if events is None else events
     return SimpleNamespace(
         results=Results({"mass": value}),
         final=final,
         state="done" if final else "running",
         told=told,
-        coverage=lambda name: (SimpleNamespace(events_done=1 if told != "0 %" else 0),),
+        bins=lambda name: bins_of(value),
+        parameters={},
+        coverage=lambda name: (SimpleNamespace(name="", events_done=done if told != "0 %" else 0),),
         estimate=lambda name: estimate,
         progress=SimpleNamespace(fraction=fraction),
     )
@@ -255,6 +270,28 @@ def test_what_cannot_be_seen_is_not_sent_but_the_last_picture_is_exact(
     assert not messages.sent
     plot._draw(snapshot(single(3001), final=True))
     assert ("Lines", {"y"}) in messages.sent
+
+
+def test_a_picture_waits_until_it_would_look_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1e9
+    monkeypatch.setattr("mpidist_widgets.card.time.monotonic", lambda: now)
+    plot = LiveHistogram("mass")
+    plot._draw(snapshot(single(), events=10_000))
+    seen: list[float] = []
+    plot._lines.observe(lambda change: seen.append(now), "y")
+    for late, events, drawn in [(0.1, 10_050, 0), (0.2, 10_200, 1), (0.3, 10_250, 1), (1.3, 10_251, 2)]:
+        now = 1e9 + late
+        plot._draw(snapshot(single(2 + int(10 * late)), events=events))
+        assert len(seen) == drawn
+    fewer = snapshot(single(1), events=100)  # it began again
+    plot._draw(fewer)
+    assert len(seen) == 3
+    other = snapshot(single(3), events=100)
+    other.parameters = {"cut": 5}
+    plot._draw(other)
+    assert len(seen) == 4
+    plot._draw(snapshot(single(4), events=100, final=True))
+    assert len(seen) == 5
 
 
 def test_that_there_is_nothing_yet_is_not_said_of_the_next_picture() -> None:

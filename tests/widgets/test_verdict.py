@@ -7,8 +7,9 @@ from pathlib import Path
 import mpidist as md
 from mpidist.ledger import Ledger, Table
 from mpidist.plan import make_plan
+from mpidist.progress import RankStatus
 from mpidist.run import Run
-from mpidist.snapshot import PartState, RankStatus, Snapshot
+from mpidist.snapshot import PartState, Snapshot
 from mpidist.threadworld import ThreadWorld
 from mpidist_widgets import RunView, Verdict
 

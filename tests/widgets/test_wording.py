@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mpidist.account import Account
 from mpidist.ledger import SampleProgress
-from mpidist.snapshot import Progress, Snapshot
+from mpidist.progress import Progress
+from mpidist.snapshot import Snapshot
 from mpidist_widgets.wording import (
     byte_text,
     coverage_text,

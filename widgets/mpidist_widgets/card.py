@@ -14,7 +14,7 @@ import bqplot
 import ipywidgets
 import numpy as np
 
-from .live import Part
+from .live import Part, put
 from .style import FAINT, FONT, TEXT, muted
 from .surface import Surface
 from .ticks import Tick, browser_number
@@ -22,7 +22,7 @@ from .tools import Tools
 from .wording import coverage_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
     from mpidist.run import Run
@@ -37,6 +37,10 @@ LABEL = 18  # width of the vertical label, pixels
 MARGIN = {"top": 8, "bottom": 24, "left": 46, "right": 14}
 GRID = "rgba(128, 128, 128, 0.25)"
 TICK_STYLE = {"font-size": "11px"}
+GROWN = 0.01
+"""A plot is drawn again when this part of its events is new: with less, nothing moves by more than some two pixels."""
+PLOT_SECONDS = 1.0
+"""Or when its picture is older than this: single entries in empty bins."""
 TEXT_SECONDS = 2.0
 """Texts that change with every picture are sent this often: nobody reads faster, and each is a message."""
 
@@ -71,6 +75,7 @@ class PlotCard(Part):
         self.surface.on_msg(self._on_surface)
         self._settled = True
         self._told = 0.0
+        self._pictured: tuple[Mapping[str, int], Mapping[str, Any], float] = {}, {}, 0.0
         self._snapshot: Snapshot | None = None
         self._run: Run | None = None
 
@@ -85,7 +90,8 @@ class PlotCard(Part):
         now = time.monotonic()
         resting = snapshot.final or snapshot.state == "paused"
         self._telling = resting or now - self._told >= TEXT_SECONDS
-        if self.name in snapshot.results:
+        grown = self._grown(snapshot, now)
+        if self.name in snapshot.results and (grown or self._telling):
             self._take(snapshot)
         if self._telling:
             # "0 %" holds for the first picture only: it is told anew as soon as there is something.
@@ -93,6 +99,21 @@ class PlotCard(Part):
             self._set_title(coverage_text(snapshot, self.name))
 
     _telling = True
+
+    def _grown(self, snapshot: Snapshot, now: float) -> bool:
+        """Whether the picture would look another than the last one; if texts are told, it is drawn in any case."""
+        events = {sample.name: sample.events_done for sample in snapshot.coverage(self.name)}
+        before, parameters, drawn = self._pictured
+        if (
+            not self._telling
+            and now - drawn < PLOT_SECONDS
+            and parameters == snapshot.parameters
+            and all(before.get(name, -1) >= (1 - GROWN) * count for name, count in events.items())
+            and all(before[name] <= count for name, count in events.items())
+        ):
+            return False
+        self._pictured = events, snapshot.parameters, now
+        return True
 
     def set(self, **changes: object) -> Self:
         """Draw it in another way, for example `set(log=True, rebin=2)`; see `Options`. Returns the widget itself."""
@@ -214,5 +235,4 @@ def set_ticks(axis: Any, ticks: Sequence[Tick]) -> None:
         browser_number(float(value)) for value in (() if axis.tick_values is None else axis.tick_values)
     }
     kept = {position: text for position, text in axis.tick_labels.items() if position in present}
-    axis.tick_labels = kept | texts
-    axis.tick_values = np.array([tick.position for tick in ticks])
+    put(axis, tick_labels=kept | texts, tick_values=np.array([tick.position for tick in ticks]))

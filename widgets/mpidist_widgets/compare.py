@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .drawing import Curves, Projection, Series, draw_histogram
+from .drawing import Curves, Projection, Series, draw_bins, draw_histogram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,10 +37,10 @@ class Other:
 
 def curves_of(snapshot: Snapshot, name: str, *, estimate: bool = True) -> Curves | None:
     """The curves of a result in a snapshot, if it is there and has them."""
-    value = snapshot.results.get(name)
-    if value is None:
+    bins = snapshot.bins(name)
+    if bins is None:
         return None
-    drawing = draw_histogram(value, snapshot.estimate(name) if estimate else None)
+    drawing = draw_bins(bins, snapshot.estimate(name) if estimate else None)
     return drawing if isinstance(drawing, Curves) else None
 
 

@@ -1,6 +1,6 @@
 """From a result to what is drawn: series of bins, cells, rows. Pure functions, no widgets.
 
-A `hist.Hist` becomes one of three pictures: `Curves` (one numeric axis, any number of series), `Cells` (two
+A histogram becomes one of three pictures: `Curves` (one numeric axis, any number of series), `Cells` (two
 axes) or `Rows` (a category axis, as a table with bars). How curves are combined, and what lines that makes, is the matter of
 `scene`.
 """
@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from hist.axis import StrCategory
+
+from mpidist.results.bins import Bins, bins_of
 
 from .axis import AxisDrawing, bin_names, draw_axis, is_category, title_of
 
@@ -27,6 +30,7 @@ __all__ = [
     "Rows",
     "Series",
     "Span",
+    "draw_bins",
     "draw_histogram",
     "log_floor",
     "span_of",
@@ -148,26 +152,34 @@ class _Content:
 
 
 def draw_histogram(histogram: BaseHist[Any], estimate: Estimate | None = None) -> Curves | Cells | Rows:
+    """The picture of a histogram (see `draw_bins`)."""
+    bins = bins_of(histogram)
+    assert bins is not None
+    return draw_bins(bins, estimate)
+
+
+def draw_bins(bins: Bins, estimate: Estimate | None = None) -> Curves | Cells | Rows:
     """The picture of a histogram; axes beyond the second are summed over, which its note says.
 
     With an `estimate`, curves know what the full data will give.
     """
-    profile = str(histogram.kind).endswith("MEAN")
-    content = _content(histogram, most_axes=1 if profile else 2)
+    content = _content(bins, most_axes=1 if bins.mean else 2)
     if len(content.axes) == 2:
         return _cells(content)
     if is_category(content.axes[0]):
-        return _rows(content, exact=_counts(histogram))
-    return _curves(content, estimate, profile=profile)
+        return _rows(content, exact=bins.counts)
+    return _curves(content, estimate, profile=bins.mean)
 
 
-def _content(histogram: BaseHist[Any], most_axes: int) -> _Content:
-    axes = list(histogram.axes)
-    values = np.asarray(histogram.values(flow=True), dtype=np.float64)
-    found = histogram.variances(flow=True)
-    variances = np.full_like(values, np.nan) if found is None else np.asarray(found, dtype=np.float64)
+def _content(bins: Bins, most_axes: int) -> _Content:
+    axes, values, variances = list(bins.axes), bins.values, bins.variances
     names: tuple[str, ...] = ("",)
-    if len(axes) > 1 and is_category(axes[0]) and len(axes[0]) <= MOST_SERIES:
+    if bins.samples and len(bins.samples) <= MOST_SERIES:
+        names = bins.samples
+    elif bins.samples:
+        axes = [StrCategory(list(bins.samples), label="dataset", overflow=False), *axes]
+        values, variances = values[None], variances[None]
+    elif len(axes) > 1 and is_category(axes[0]) and len(axes[0]) <= MOST_SERIES:
         names = tuple(bin_names(axes[0]))
         axes = axes[1:]
         values, variances = values[: len(names)], variances[: len(names)]  # a category axis has no underflow
@@ -178,10 +190,6 @@ def _content(histogram: BaseHist[Any], most_axes: int) -> _Content:
     note = f"summed over {', '.join(title_of(axis) or 'an axis' for axis in axes[most_axes:])}"
     over = tuple(range(1 + most_axes, 1 + len(axes)))
     return _Content(names, axes[:most_axes], values.sum(axis=over), variances.sum(axis=over), note)
-
-
-def _counts(histogram: BaseHist[Any]) -> bool:
-    return histogram.storage_type.__name__ in ("Int64", "Double")
 
 
 def _curves(content: _Content, estimate: Estimate | None, *, profile: bool) -> Curves:
@@ -196,7 +204,7 @@ def _curves(content: _Content, estimate: Estimate | None, *, profile: bool) -> C
             errors[i],
             float(values[i, :under].sum()),
             float(values[i, last:].sum()),
-            float(np.nansum(inside[i])),
+            float(np.nansum(inside[i]) if profile else inside[i].sum()),
             full[i],
         )
         for i, name in enumerate(content.names)

@@ -11,7 +11,7 @@ import numpy as np
 
 from .axis import axis_ticks
 from .card import LABEL, MARGIN, TICK_STYLE, PlotCard, row, set_ticks
-from .drawing import Cells, draw_histogram, log_floor
+from .drawing import Cells, draw_bins, log_floor
 from .live import put
 from .options import Options
 from .reading import cell_lines, fractions, panned, zoomed
@@ -78,7 +78,8 @@ class LiveHeatmap(PlotCard):
     # ---------------------------------------------------------------------- drawing
 
     def _take(self, snapshot: Snapshot) -> None:
-        drawing = draw_histogram(snapshot.results[self.name])
+        bins = snapshot.bins(self.name)
+        drawing = None if bins is None else draw_bins(bins)
         if not isinstance(drawing, Cells):
             msg = f"{self.name} has not two axes"
             raise TypeError(msg)

@@ -85,7 +85,11 @@ class Panels:
         low, high = self.limits.values
         if self.limits.log:
             values = np.log10(np.maximum(values, 10.0**low))
-        return self.start + (1 - self.start) * np.clip((values - low) / (high - low), 0.0, 1.0)
+        start = self.start
+        places = (values - low) * ((1 - start) / (high - low))
+        places += start
+        np.maximum(places, start, out=places)
+        return np.minimum(places, 1.0, out=places)
 
     def below(self, ratios: Floats) -> Floats:
         """Ratios to places in the panel of ratios."""
@@ -175,20 +179,22 @@ def lines_of(scene: Scene, panels: Panels) -> tuple[list[Line], list[Floats]]:
 
 
 def _curve_lines(curve: Curve, place: Callable[[Floats], Floats], fill: float) -> list[Line]:
-    y = place(curve.top)
-    bars = bars_y(place(curve.values - curve.errors), place(curve.values + curve.errors))
-    if curve.kind == "cross":
-        low, high = place(curve.values - curve.errors), place(curve.values + curve.errors)
-        return [Line("crosses", crosses_y(y, low, high), curve.colour, 1.0, 0.0)]
-    band = []
+    values, errors = curve.values, curve.errors
+    base = np.zeros_like(values) if curve.base is None else curve.base
+    # All at once: with some hundred bins most of the time would go into calls.
+    wanted = [base, curve.top, values - errors, values + errors]
     if curve.low is not None and curve.high is not None:
-        band.append(Line("area", area_y(place(curve.low), place(curve.high)), curve.colour, 0.0, 0.25))
+        wanted += [curve.low, curve.high]
+    base, y, low, high, *ends = place(np.stack(wanted))
+    if curve.kind == "cross":
+        return [Line("crosses", crosses_y(y, low, high), curve.colour, 1.0, 0.0)]
+    if curve.kind == "area":
+        return [Line("area", area_y(base, y), curve.colour, 1.0, 0.65)]
+    band = [Line("area", area_y(*ends), curve.colour, 0.0, 0.25)] if ends else []
+    bars = bars_y(low, high)
     if curve.kind == "points":
         return [*band, Line("bars", bars, curve.colour, 1.0, 0.0)]
-    if curve.kind == "area":
-        assert curve.base is not None
-        return [Line("area", area_y(place(curve.base), y), curve.colour, 1.0, 0.65)]
-    outline = Line("area", area_y(place(np.zeros_like(y)), y), curve.colour, 1.0, fill)
+    outline = Line("area", area_y(base, y), curve.colour, 1.0, fill)
     return [outline, *band, Line("bars", bars, curve.colour, 0.85, 0.0)]
 
 

@@ -205,7 +205,7 @@ class LiveHistogram(PlotCard):
             self._arrange_marks()
         if structure == self._structure:
             least = UNSEEN / (self.height - MARGIN["top"] - MARGIN["bottom"])
-            if self._settled or not np.allclose(y, self._lines.y, rtol=0, atol=least, equal_nan=True):
+            if self._settled or _moved(y, self._lines.y, least):
                 self._lines.y = y
             return
         self._structure = structure
@@ -327,6 +327,15 @@ class LiveHistogram(PlotCard):
         if self._sight.touched(message, self._scene):
             self._render()
         self._sight.show(self.name, self._scene, self._drawing)
+
+
+def _moved(new: NDArray[np.floating], old: NDArray[np.floating], least: float) -> bool:
+    """Whether some point is elsewhere by more than `least`, or only in one of both."""
+    return (
+        new.shape != old.shape
+        or bool((np.abs(new - old) > least).any())
+        or bool((np.isnan(new) != np.isnan(old)).any())
+    )
 
 
 def _flow_text(series: Sequence[Series]) -> str:

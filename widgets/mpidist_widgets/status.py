@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mpidist.errors import Failure
+    from mpidist.progress import RankStatus
     from mpidist.run import Run
-    from mpidist.snapshot import RankStatus, Snapshot
+    from mpidist.snapshot import Snapshot
 
 __all__ = ["Controls", "Failures", "Progress", "RankTable"]
 

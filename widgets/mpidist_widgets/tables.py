@@ -11,7 +11,7 @@ import awkward as ak
 import ipywidgets
 import numpy as np
 
-from .drawing import Rows, draw_histogram
+from .drawing import Rows, draw_bins
 from .live import Part
 from .style import DIGITS, FAINT, FONT, TEXT, bar, colours, muted, table
 from .wording import coverage_text, number_text, percent_text, scaled_text
@@ -44,10 +44,10 @@ class Cutflow(Part):
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw this result as it is in `snapshot`."""
-        value = snapshot.results.get(self.name)
-        if value is None:
+        bins = snapshot.bins(self.name)
+        if bins is None:
             return
-        drawing = draw_histogram(value)
+        drawing = draw_bins(bins)
         if not isinstance(drawing, Rows):
             msg = f"{self.name} is not a histogram of categories"
             raise TypeError(msg)

@@ -56,6 +56,7 @@ class RunView(Part):
         self.ranks = RankTable()
         self.cards: dict[str, Part] = {}
         self.menus: dict[str, Export] = {}
+        self._numbers: set[str] = set()
         self._values: Values | None = None
         self._still = Still(publish_display_data)
         # Copies are made by the run's stream: also while nobody sees the view, which then is not drawn.
@@ -132,8 +133,10 @@ class RunView(Part):
     def _add_cards(self, snapshot: Snapshot) -> None:
         """Cards for results that are seen for the first time, plots first, then in the order in which they were named."""
         results, order = snapshot.results, snapshot.names
-        new = [name for name in results if name not in self.cards and not is_number(results[name])]
-        numbers = tuple(name for name in results if is_number(results[name]))
+        unseen = [name for name in results if name not in self.cards and name not in self._numbers]
+        self._numbers.update(name for name in unseen if is_number(results[name]))
+        new = [name for name in unseen if name not in self._numbers]
+        numbers = tuple(name for name in results if name in self._numbers)
         if self._values is not None:
             self._values.names = numbers
         if numbers and self._values is None:

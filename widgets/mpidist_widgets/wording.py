@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mpidist.ledger import SampleProgress
-    from mpidist.snapshot import Progress, Snapshot
+    from mpidist.progress import Progress
+    from mpidist.snapshot import Snapshot
 
 __all__ = [
     "byte_text",

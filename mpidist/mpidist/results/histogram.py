@@ -24,6 +24,7 @@ from mpidist.results.axes import (
     settled_axis,
 )
 from mpidist.results.binning import Binning, binning_of, count_slots, kept, slots_of
+from mpidist.results.bins import Bins
 from mpidist.results.coded import Chosen, chosen, code_of
 from mpidist.results.entries import Weighting, aligned
 from mpidist.results.exact import Term, scaled_terms, weight_terms
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     import awkward as ak
     from numpy.typing import NDArray
 
-    from mpidist.results.protocol import ChunkContext
+    from mpidist.results.protocol import ChunkContext, Total
 
 __all__ = ["Histogram", "RangeProbe", "hist", "stacked"]
 
@@ -73,7 +74,7 @@ class Histogram(Reduction):
         """The rule of each axis."""
         return tuple(binning_of(axis) for axis in self.axes)
 
-    @property
+    @cached_property
     def extent(self) -> tuple[int, ...]:
         """The number of bins along each axis, flow bins included."""
         return tuple(axis.extent for axis in self.axes)
@@ -213,6 +214,21 @@ class Histogram(Reduction):
         else:
             view[...] = read[0]
         return made
+
+    def bins(self, total: Total, *, weighted: bool) -> Bins:
+        """See `Result.bins`."""
+        if not self.is_weighted(weighted=weighted):  # nothing but counts
+            return self._bins(total.sums.reshape(self.extent).astype(np.float64), weighted=weighted)
+        return self.bins_in(self.state_of(total, weighted=weighted), weighted=weighted)
+
+    def bins_in(self, state: State, *, weighted: bool) -> Bins:
+        """The bins of a state, as `read` puts them into a `hist.Hist`."""
+        numbers = [exact.values() for exact in state.sums] or [state.counts.astype(np.float64)]
+        return self._bins(*(each.reshape(self.extent) for each in numbers), weighted=weighted)
+
+    def _bins(self, *numbers: NDArray[np.float64], weighted: bool) -> Bins:
+        counts = self.storage_name(weighted=weighted) != "Weight"
+        return Bins(self.axes, numbers[0], numbers[-1], counts=counts)
 
     def stack(self, values: Mapping[str, object]) -> object:
         """One histogram with a first axis ``dataset``."""

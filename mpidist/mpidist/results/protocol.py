@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mpidist.lazy import Lazy, Param
+    from mpidist.results.bins import Bins
     from mpidist.results.spread import Drawn
 
 __all__ = ["Accumulator", "ChunkContext", "Contribution", "Result", "Total"]
@@ -200,6 +201,15 @@ class Result(Protocol):
 
     def value(self, total: Total, *, weighted: bool) -> object:
         """What the user gets: a new `hist.Hist`, number or `ak.Array` on each call."""
+        ...
+
+    @property
+    def runs_user_code(self) -> bool:
+        """Whether `value` calls functions of the user, which may raise."""
+        ...
+
+    def bins(self, total: Total, *, weighted: bool) -> Bins | None:
+        """The arrays of the `hist.Hist` that `value` gives, if they can be had without it; else None."""
         ...
 
     def stack(self, values: Mapping[str, object]) -> object:

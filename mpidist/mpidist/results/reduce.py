@@ -36,6 +36,7 @@ class Reduce(Reduction):
     """A value for each chunk, added up by the user's function. Made by `reduce`."""
 
     has_payload: ClassVar[bool] = True
+    runs_user_code: ClassVar[bool] = True
 
     func: Callable[..., Any]
     zero_value: Any = field(compare=False)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mpidist.lazy import Param
+    from mpidist.results.bins import Bins
     from mpidist.results.protocol import ChunkContext, Total
     from mpidist.results.spread import Drawn
 
@@ -137,10 +138,16 @@ class Scan(Reduction):
         """The value of the result."""
         return self.inner.read(self._at_value(state, weighted=weighted), weighted=weighted)
 
+    def bins(self, total: Total, *, weighted: bool) -> Bins | None:
+        """See `Result.bins`."""
+        if not isinstance(self.inner, Histogram):
+            return None
+        state = self.state_of(total, weighted=weighted)
+        return self.inner.bins_in(self._at_value(state, weighted=weighted), weighted=weighted)
+
     def everywhere(self, total: Total, *, weighted: bool) -> hist_package.Hist[Any]:
         """The result at all values: a histogram with a last axis for the parameter, whose bins have its values in their centres."""
-        state = State(self.shape(weighted=weighted))
-        state.merge(total)
+        state = self.state_of(total, weighted=weighted)
         order = np.argsort(self.values)
         found: list[Any] = [replace(self, place=int(place)).read(state, weighted=weighted) for place in order]
         axis = _axis_of([self.values[place] for place in order], self.parameter)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from mpidist.errors import Frame
     from mpidist.lazy import Lazy, Param
+    from mpidist.results.bins import Bins
 
 __all__ = ["Delta", "Reduction", "Shape", "State"]
 
@@ -128,6 +129,7 @@ class Reduction(ABC):
 
     has_payload: ClassVar[bool] = False
     is_ratio: ClassVar[bool] = False
+    runs_user_code: ClassVar[bool] = False
     """Whether its numbers are quotients of two sums, so that the part of the data that was seen does not scale them."""
 
     inputs: tuple[Lazy, ...]
@@ -162,6 +164,10 @@ class Reduction(ABC):
     def repeated_inputs(self) -> tuple[Lazy, ...]:
         """See `Result.repeated_inputs`."""
         return self.inputs
+
+    def bins(self, total: Total, *, weighted: bool) -> Bins | None:  # noqa: ARG002
+        """See `Result.bins`."""
+        return None
 
     def numbers(self, *, weighted: bool) -> int:  # noqa: ARG002
         """How many numbers it consists of whose precision can be told from a part of the data; 0 for none."""
@@ -203,8 +209,7 @@ class Reduction(ABC):
         count = self.numbers(weighted=weighted)
         if not 0 < count <= MOST_VALUES:
             return None
-        state = State(self.shape(weighted=weighted))
-        state.merge(total)
+        state = self.state_of(total, weighted=weighted)
         rows = total.spread.reshape(-1, count)
         numbers = self.state_numbers(state, weighted=weighted)
         return Drawn(numbers, rows, ratio=self.is_ratio, counts=not state.sums)
@@ -258,10 +263,15 @@ class Reduction(ABC):
 
     def value(self, total: Total, *, weighted: bool) -> object:
         """See `Result.value`."""
-        state = State(self.shape(weighted=weighted))
-        state.merge(total)
+        state = self.state_of(total, weighted=weighted)
         state.payload = self.copy_payload(total.payload)
         return self.read(state, weighted=weighted)
+
+    def state_of(self, total: Total, *, weighted: bool) -> State:
+        """A total as a state, without its payload and its spread."""
+        state = State(self.shape(weighted=weighted))
+        state.merge(total)
+        return state
 
     def stack(self, values: Mapping[str, object]) -> object:
         """See `Result.stack`."""

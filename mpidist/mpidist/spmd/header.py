@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mpidist.errors import WorldError
-from mpidist.snapshot import PHASES, RankStatus
+from mpidist.progress import PHASES, RankStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from mpidist.lazy import Evaluator, Lazy, needed_buffers, origin_of
+from mpidist.progress import PHASES, WORKING
 from mpidist.results import ChunkContext
-from mpidist.snapshot import PHASES, WORKING
 from mpidist.spmd.cache import Cache, CacheView
 from mpidist.spmd.failing import failure_of
 from mpidist.spmd.guard import StillRunning

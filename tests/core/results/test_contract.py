@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from mpidist import lazy, results
 from mpidist.errors import ResultError
 from mpidist.results import ChunkContext, Result
+from mpidist.results.bins import bins_of
+from mpidist.results.histogram import Histogram
 
 from .kit import Memory, cut, fill, make_events, run, same, total_of
 
@@ -209,6 +211,24 @@ class ResultTests:
             assert both[{"dataset": "mc"}].view(flow=True).tobytes() == value.view(flow=True).tobytes()
         else:
             assert both == {"data": value, "mc": value}
+
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_bins_are_those_of_the_value(self, result: Any, sample: ak.Array, weighted: bool) -> None:
+        if weighted and getattr(result, "storage", None) == "Int64":
+            return  # refused
+        accumulator = result.accumulator(weighted=weighted)
+        fill(result, accumulator, cut(sample, [], 0.7 if weighted else None))
+        total = total_of(result, [accumulator], weighted=weighted)
+        bins = result.bins(total, weighted=weighted)
+        expected = bins_of(result.value(total, weighted=weighted))
+        if bins is None:
+            assert not isinstance(result, Histogram)
+            return
+        assert expected is not None
+        assert [len(axis) for axis in bins.axes] == [len(axis) for axis in expected.axes]
+        assert np.array_equal(bins.values, expected.values)
+        assert np.array_equal(bins.variances, expected.variances)
+        assert (bins.mean, bins.counts, bins.samples) == (expected.mean, expected.counts, ())
 
     def test_is_settled_or_settles(self, result: Any) -> None:
         assert result.probe() is None
