@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .conftest import OLDEST
+
 if TYPE_CHECKING:
     from .lab import Lab, Page
 
@@ -106,8 +108,21 @@ def test_plots_move_and_the_last_one_is_the_result(lab: Lab) -> None:
     assert not page.console()
 
 
-def test_pause_and_resume_work_while_a_cell_blocks(lab: Lab) -> None:
-    page = threads(lab, "import threading; threading.Event().wait(60)", "run.stop()")
+def test_buttons_work_while_a_cell_blocks(lab: Lab) -> None:
+    steer_while_blocked(lab)
+
+
+def test_buttons_work_while_a_cell_blocks_an_old_kernel(old_lab: Lab) -> None:
+    page = steer_while_blocked(old_lab)
+    page.wait_for(lambda: not page.busy(2), "the interrupt")
+    page.run(4)
+    assert page.output_text(4).strip() == OLDEST
+
+
+def steer_while_blocked(lab: Lab) -> Page:
+    """Pause, resume and stop a run by its buttons while the notebook's cell 2 keeps the kernel's main thread."""
+    version = "import ipykernel; print(ipykernel.__version__)"
+    page = threads(lab, "import threading; threading.Event().wait(60)", "run.stop()", version)
     page.run(2, wait=False)
     page.wait_for(lambda: page.busy(2), "a blocking cell")
     page.click("button.mpidist-pause")
@@ -121,6 +136,7 @@ def test_pause_and_resume_work_while_a_cell_blocks(lab: Lab) -> None:
     page.click("button.mpidist-stop")
     page.wait_for(lambda: page.text(STATE) == "stopped", "the stop")
     page.interrupt()
+    return page
 
 
 def test_clicking_stop_twice_is_harmless(lab: Lab) -> None:

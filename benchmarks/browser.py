@@ -1,0 +1,165 @@
+"""What a page sees of a run: latency, a hidden tab, the page's heap. In a real JupyterLab in headless Chromium.
+
+    .venv/bin/python benchmarks/browser.py [--plots N] [--files N] [--updates N]
+
+A run on one MPI rank fills histograms that are all in view. Latency is from the moment at which rank 0 sends a snapshot to the
+moment at which the kernel hears from the page that its picture is on the screen: the way back is in it too. Then one plot is
+drawn again and again, and the page's heap is measured after garbage collections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median, quantiles
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.browser.lab import Lab, Page
+from tests.browser.test_live import HIDE_BROWSER_TAB, SHOW_BROWSER_TAB, percent
+
+DIMUON = Path(__file__).parents[1] / "examples" / "data" / "dimuon.root"
+
+SETUP = """
+import time
+from pathlib import Path
+import mpidist as md
+import mpidist_widgets.deck
+from mpidist_widgets import LiveHistogram, RunView
+from mpidist_widgets.pacer import Pacer
+
+mpidist_widgets.deck.MOST_CARDS = PLOTS  # all on one page
+for number in range(FILES):
+    link = Path(f"d{number}.root")
+    if not link.exists():
+        link.symlink_to(DIMUON)
+muons = md.open([f"d{number}.root:Events" for number in range(FILES)]).Muon
+axes = [md.axis.Regular(60 + 2 * i, 0, 60, label="$p_T$ [GeV]") for i in range(PLOTS)]
+session = md.connect(md.Local(ranks=1))
+session.px.execute('''
+import time
+import mpidist.spmd.engine as engine
+sent, make = {}, engine._publisher
+
+def publisher(number):
+    publish = make(number)
+    def timed(meta, buffers):
+        sent[meta.get("sequence")] = time.time()
+        publish(meta, buffers)
+    return timed
+
+engine._publisher = publisher
+''', block=True)
+
+shown, painted = [], []
+show, wait = RunView.show, Pacer.wait
+
+def showing(view, snapshot):
+    show(view, snapshot)
+    shown.append((snapshot.parts[0].sequence if snapshot.parts else None, time.time()))
+
+def waiting(pacer, *given):
+    before = pacer.painted
+    wait(pacer, *given)
+    painted.append(time.time() if pacer.painted > before else None)
+
+RunView.show, Pacer.wait = showing, waiting
+"""
+RUN = """
+run = session.run(**{f"pt{i}": md.hist(muons.pt * (1 + i / 50), axes[i]) for i in range(PLOTS)})
+run
+"""
+LATENCIES = """
+run.wait()
+time.sleep(1)
+sent = session.px["sent"][0]
+print([
+    (round(1000 * (drawn - sent[number]), 1), round(1000 * (seen - sent[number]), 1))
+    for (number, drawn), seen in zip(shown, painted)
+    if number in sent and seen is not None
+])
+"""
+ONE = """
+plot = LiveHistogram("pt0")
+plot.follow(run)
+plot
+"""
+UPDATES = """
+import numpy as np
+pacer = Pacer(plot._class)
+heights = np.array(plot._lines.y)
+for number in range(COUNT):
+    plot._lines.y = heights * np.float32(1 - 1e-3 * (number % 50))
+    pacer.wait()
+print(pacer.painted, "painted")
+pacer.close()
+"""
+
+
+def heap(page: Page) -> float:
+    """The used part of the page's heap after garbage collections, MB."""
+    for _ in range(3):
+        page.driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
+    found = page.driver.execute_cdp_cmd("Runtime.getHeapUsage", {})
+    return float(found["usedSize"]) / 1e6
+
+
+def filled(code: str, plots: int, files: int) -> str:
+    """A cell with its numbers."""
+    return code.replace("PLOTS", str(plots)).replace("FILES", str(files)).replace("DIMUON", repr(str(DIMUON)))
+
+
+def hidden(page: Page) -> float:
+    """Seconds until a tab that was hidden for a while shows a newer state, as its user sees it."""
+    page.script(HIDE_BROWSER_TAB)
+    time.sleep(3)
+    before = percent(page)
+    page.script(SHOW_BROWSER_TAB)
+    began = time.monotonic()
+    page.wait_for(lambda: percent(page) > before, "the newest state", timeout=10)
+    return time.monotonic() - began
+
+
+def main() -> None:
+    """Run, hide, measure, print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--plots", type=int, default=20)
+    parser.add_argument("--files", type=int, default=400, help="of 100 000 events, which are one and the same")
+    parser.add_argument("--updates", type=int, default=5000)
+    options = parser.parse_args()
+    cells = [filled(code, options.plots, options.files) for code in (SETUP, RUN, LATENCIES, ONE)]
+    tenth = options.updates // 10
+    cells += [UPDATES.replace("COUNT", str(tenth)), UPDATES.replace("COUNT", str(options.updates - tenth))]
+    with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), window=(2000, 2600)) as lab:
+        page = lab.open("browser.ipynb", cells)
+        page.run(0)
+        page.run(1)
+        page.wait_for(lambda: percent(page) > 5, "the run", timeout=60)
+        again = hidden(page)
+        page.run(2, timeout=600)
+        figures = ast.literal_eval(page.output_text(2).strip().splitlines()[-1])
+        drawn, seen = ([pair[i] for pair in figures] for i in (0, 1))
+        page.run(3)
+        page.run(4, timeout=600)
+        first = heap(page)
+        began = time.monotonic()
+        page.run(5, timeout=1200)
+        seconds = time.monotonic() - began
+        last = heap(page)
+        print(f"load of the machine {os.getloadavg()[0]:.1f}; {options.plots} plots in view, {len(seen)} pictures")
+        print(f"rank 0 to all messages sent: median {median(drawn):.0f} ms")
+        print(f"rank 0 to painted and heard of: median {median(seen):.0f} ms, 9 of 10 within {quantiles(seen, n=10)[-1]:.0f} ms")
+        print(f"a hidden tab is right again after {again:.2f} s")
+        print(
+            f"heap after {tenth} updates {first:.2f} MB, after {options.updates} {last:.2f} MB "
+            f"({(options.updates - tenth) / seconds:.0f} updates a second)"
+        )
+
+
+if __name__ == "__main__":
+    main()
