@@ -20,7 +20,7 @@ result y_c from chunk c with n_c events:
   of y_c - r n_c: var(y/d) = k/(k - 1) (1 - f) sum of e_c**2 / d**2. Few of the m chunks may have entries in a bin, and each of them
   pulls the mean to itself, so that residuals are too small; k = d**2 / sum of d_c**2 is by how many chunks of equal weight the mean is
   supported, m at most. (With m in its place, 33 % of the bands of bins with one to three entries held the final
-  mean; so do 65 to 70 %.) With k below 1.5 nothing is said. Source: Cochran, sections 2.11 and 9A as above, for the ratio of
+  mean; so do 66 to 68 %.) With k below 1.5 nothing is said. Source: Cochran, sections 2.11 and 9A as above, for the ratio of
   two numbers of a cluster; k is Kish's effective size of a sample with unequal weights (*Survey Sampling*, section 11.7).
 
 t is Student's quantile for m - 1 (k - 1) degrees of freedom: with few chunks s2 itself is not well known.
@@ -117,6 +117,10 @@ class Estimate:
     """By sample: the number itself, or the content of a histogram without its flow bins."""
     watched: Sequence[Mapping[str, Interval]] = ()
     """The same of each range of bins that was to be watched (see `mpidist.precision`)."""
+
+    def fraction_of(self, sample: str) -> float:
+        """The part of a sample that was seen; of the only one, by whatever name, if there is one."""
+        return float(self.fractions.get(sample, next(iter(self.fractions.values()), 1.0)))
 
     @cached_property
     def value(self) -> Any:

@@ -432,6 +432,72 @@ def test_a_heat_map_zooms_both_axes_and_reads_cells() -> None:
     assert (plot._x_scale.min, plot._y_scale.min) == (0.0, 0.0)
 
 
+def test_a_cell_that_is_read_says_what_all_of_the_data_will_have_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    contents = plane().values(flow=True)
+    asked: list[str] = []
+
+    def estimate(name: str) -> Estimate:
+        asked.append(name)
+        interval = Interval(30.0, 27.0, 33.0)
+        return Estimate(plane, contents * 5, contents * 20, {"all": 0.1}, {"all": interval})
+
+    part = snapshot(plane())
+    part.estimate = estimate
+    plot = LiveHeatmap("mass")
+    plot._draw(part)
+    assert "known to 10 %" in plot._note.value.replace("\N{NO-BREAK SPACE}", " ")
+    monkeypatch.setattr(card, "TEXT_SECONDS", np.inf)
+    plot._draw(part)
+    assert asked == ["mass"]  # with the text: pictures that nobody reads do not need it
+    touch(plot, "hover", x=0.15, y=0.125)
+    lines = [text.replace("\N{NO-BREAK SPACE}", " ") for _, text in plot.surface.tip]
+    assert lines[2:] == ["2.0 ± 1.4", "of all data 20 (10 to 40)"]
+    plot._draw(part)
+    assert len(plot.surface.tip) == 4
+    plot._draw(snapshot(plane(), final=True))
+    assert len(plot.surface.tip) == 3
+
+
+def means(scale: int = 1) -> Any:
+    """A profile of 4 bins; of the first all entries are in one chunk, the last has none."""
+    h: Any = hist.Hist(axis.Regular(4, 0, 8, label="x"), storage=storage.Mean())
+    h.fill([1.0, 1.0, 3.0, 3.0, 5.0, 5.0] * scale, sample=[4.0, 6.0, 10.0, 14.0, 20.0, 22.0] * scale)
+    return h
+
+
+def means_estimate(fraction: float = 0.25) -> Estimate:
+    value = means().values(flow=True)
+    half = np.array([0, np.nan, 3, 2, np.nan, 0.0])
+    return Estimate(means, value - half, value + half, {"all": fraction})
+
+
+def test_a_profile_shows_where_its_means_will_be() -> None:
+    plot: Any = LiveHistogram("mass")
+    plot._draw(snapshot(means(), estimate=means_estimate(), fraction=0.25))
+    assert not plot._problem.value
+    assert [pen[0] for pen in plot._structure[2]] == ["boxes", "crosses"]
+    boxes = plot._lines.y[0][: 4 * 6].reshape(4, 6)[:, :5]
+    assert np.isnan(boxes[[0, 3]]).all()  # not known, and empty
+    low, high = plot._limits.values
+    assert low < 9
+    assert high > 23
+    assert_allclose(boxes[1] * (high - low) + low, [9, 15, 15, 9, 9], rtol=1e-5)
+    assert "where the means of 100 % will be" in plot._note.value
+    assert plot.tools.state["project"]
+    touch(plot, "hover", x=0.3)
+    assert plot.surface.tip[1][1] == "12.0 ± 2.0 (9.0 to 15.0)"
+    touch(plot, "hover", x=0.1)
+    assert plot.surface.tip[1][1] == "5.0 ± 1.0"
+    press(plot, project=False)
+    assert [pen[0] for pen in plot._structure[2]] == ["crosses"]
+    press(plot, project=True)
+    plot._draw(snapshot(means(4), estimate=means_estimate(1.0), final=True))
+    assert [pen[0] for pen in plot._structure[2]] == ["crosses"]
+    assert "means of 100 %" not in plot._note.value
+
+
 def test_a_heat_map_shows_one_sample_at_a_time() -> None:
     h: Any = hist.Hist(
         axis.StrCategory(["a", "b"], name="dataset"), axis.Regular(3, 0, 3), axis.Regular(3, 0, 3)

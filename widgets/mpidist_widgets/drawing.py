@@ -43,7 +43,7 @@ MOST_SERIES = 10
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Projection:
-    """What the full data will give: `values` and the 68 % range `low` to `high`, shape (bins,).
+    """What the full data will give: `values` and the 68 % range `low` to `high`, shape (bins,) or (y cells, x cells).
 
     `errors` are the statistical ones of what was seen, on the same scale; `fraction` of it was seen. nan: not known.
     """
@@ -114,6 +114,8 @@ class Cells:
     inside: dict[str, float]
     value_label: str
     note: str
+    full: dict[str, Projection]
+    """What the full data will give, as far as that was asked for and can be told."""
 
     def span(self, name: str) -> Span:
         """The extent of one series; empty cells have the lowest colour, so they are no gaps."""
@@ -161,11 +163,11 @@ def draw_histogram(histogram: BaseHist[Any], estimate: Estimate | None = None) -
 def draw_bins(bins: Bins, estimate: Estimate | None = None) -> Curves | Cells | Rows:
     """The picture of a histogram; axes beyond the second are summed over, which its note says.
 
-    With an `estimate`, curves know what the full data will give.
+    With an `estimate`, curves and cells know what the full data will give.
     """
     content = _content(bins, most_axes=1 if bins.mean else 2)
     if len(content.axes) == 2:
-        return _cells(content)
+        return _cells(content, estimate)
     if is_category(content.axes[0]):
         return _rows(content, exact=bins.counts)
     return _curves(content, estimate, profile=bins.mean)
@@ -237,18 +239,20 @@ def _projections(
         return [None] * len(content.names)
     ends = [np.asarray(end) for end in (estimate.low, estimate.high)]
     low, high = (end.reshape(-1, end.shape[-1])[:, inner] for end in ends)
-    seen = estimate.fractions
-    alone = next(iter(seen.values()), 1.0)
     found: list[Projection | None] = []
     for i, name in enumerate(content.names):
-        fraction = float(seen.get(name, alone))
+        fraction = estimate.fraction_of(name)
         scale = 1.0 if profile or not fraction else 1 / fraction
         found.append(Projection(values[i] * scale, errors[i] * scale, low[i], high[i], fraction))
     return found
 
 
-def _cells(content: _Content) -> Cells:
+def _cells(content: _Content, estimate: Estimate | None) -> Cells:
     axes, values = content.axes, content.values
+    if estimate is None or content.note or len(estimate.fractions) not in (1, len(content.names)):
+        ends = None  # the range of a sum over axes is not the sum of ranges
+    else:
+        ends = [np.reshape(end, values.shape) for end in (estimate.low, estimate.high)]
     x_axis, y_axis = draw_axis(axes[0]), draw_axis(axes[1])
     x, x_bins = _even_grid(x_axis)
     y, y_bins = _even_grid(y_axis)
@@ -256,7 +260,7 @@ def _cells(content: _Content) -> Cells:
         slice(int(axis.traits.underflow), size - int(axis.traits.overflow))
         for axis, size in zip(axes, values.shape[1:], strict=True)
     ]
-    pictures, errors, outside, inside = {}, {}, {}, {}
+    pictures, errors, outside, inside, full = {}, {}, {}, {}, {}
     for i, name in enumerate(content.names):
         inner = values[i][slices[0], slices[1]]
         cells = np.ix_(x_bins, y_bins)
@@ -264,7 +268,12 @@ def _cells(content: _Content) -> Cells:
         errors[name] = np.sqrt(content.variances[i][slices[0], slices[1]][cells].T)
         inside[name] = float(inner.sum())
         outside[name] = float(values[i].sum() - inner.sum())
-    return Cells(x_axis, y_axis, x, y, pictures, errors, outside, inside, "entries / bin", content.note)
+        if ends is not None and estimate is not None:
+            low, high = (end[i][slices[0], slices[1]][cells].T for end in ends)
+            fraction = estimate.fraction_of(name)
+            scale = 1 / fraction if fraction else 1.0
+            full[name] = Projection(pictures[name] * scale, errors[name] * scale, low, high, fraction)
+    return Cells(x_axis, y_axis, x, y, pictures, errors, outside, inside, "entries / bin", content.note, full)
 
 
 def _even_grid(axis: AxisDrawing) -> tuple[NDArray[np.float64], NDArray[np.intp]]:

@@ -14,7 +14,7 @@ from .card import LABEL, MARGIN, TICK_STYLE, PlotCard, row, set_ticks
 from .drawing import Cells, draw_bins, log_floor
 from .live import put
 from .options import Options
-from .reading import cell_lines, fractions, panned, zoomed
+from .reading import cell_lines, fractions, known_text, panned, zoomed
 from .style import VIRIDIS, colour_bar
 from .ticks import linear_ticks, log_ticks, stepped
 from .tools import Tool
@@ -43,6 +43,7 @@ class LiveHeatmap(PlotCard):
         self._read: tuple[float, float] | None = None
         self._limits: tuple[float, float] | None = None
         self._bar_drawn: tuple[object, ...] = ()
+        self._known = ""
         self._x_scale = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
         self._y_scale = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
         self._colour = bqplot.ColorScale(colors=list(VIRIDIS), min=0.0, max=1.0)
@@ -78,15 +79,23 @@ class LiveHeatmap(PlotCard):
     # ---------------------------------------------------------------------- drawing
 
     def _take(self, snapshot: Snapshot) -> None:
-        bins = snapshot.bins(self.name)
-        drawing = None if bins is None else draw_bins(bins)
-        if not isinstance(drawing, Cells):
-            msg = f"{self.name} has not two axes"
-            raise TypeError(msg)
+        # What all of the data will give is looked at only where the pointer is, and takes as long as all the rest.
+        drawing = self._drawn(snapshot, estimate=self._read is not None)
         first, self._drawing = self._drawing is None, drawing
         if first:
             self._build(drawing)
+        if self._telling:
+            estimate = snapshot.estimate(self.name)
+            self._known = known_text({} if estimate is None else estimate.yields, self.options.precision)
         self._render()
+
+    def _drawn(self, snapshot: Snapshot, *, estimate: bool) -> Cells:
+        bins, full = snapshot.bins(self.name), snapshot.estimate(self.name) if estimate else None
+        drawing = None if bins is None else draw_bins(bins, full)
+        if not isinstance(drawing, Cells):
+            msg = f"{self.name} has not two axes"
+            raise TypeError(msg)
+        return drawing
 
     def _build(self, drawing: Cells) -> None:
         names = tuple(drawing.values)
@@ -135,7 +144,7 @@ class LiveHeatmap(PlotCard):
             flow = (
                 f"inside {scaled_text(drawing.inside[name])} · outside {scaled_text(drawing.outside[name])}"
             )
-            self._set_note("; ".join(filter(None, [flow, drawing.note])))
+            self._set_note("; ".join(filter(None, [self._known, flow, drawing.note])))
 
     def _put_bar(self, low: float, high: float) -> None:
         drawn = (low, high, self.options.log)
@@ -186,6 +195,8 @@ class LiveHeatmap(PlotCard):
         kind = message["kind"]
         if kind == "hover":
             (left, right), (bottom, top) = windows
+            if self._read is None and self._snapshot is not None and self.name in self._snapshot.results:
+                self._drawing = drawing = self._drawn(self._snapshot, estimate=True)
             self._read = left + message["x"] * (right - left), bottom + message["y"] * (top - bottom)
         elif kind == "leave":
             self._read = None

@@ -21,7 +21,7 @@ class Options:
     rebin: int = 1
     """How many bins are joined to one."""
     project: bool | None = None
-    """Whether curves are scaled to 100 % of their sample's data; None: if there are several."""
+    """Whether curves are scaled to 100 % of their sample's data; None: if there are several, or if it is a profile."""
     points: str = "data"
     """The sample that is drawn as points: of this name, or all whose names start with it; "": none."""
     reference: str = ""

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from .drawing import log_floor
-from .shapes import area_x, area_y, bars_x, bars_y, crosses_x, crosses_y, dots_y, packed
+from .shapes import (
+    area_x,
+    area_y,
+    bars_x,
+    bars_y,
+    boxes_x,
+    boxes_y,
+    crosses_x,
+    crosses_y,
+    dots_y,
+    packed,
+)  # fmt: skip
 from .style import TEXT
 from .ticks import Tick, linear_ticks, log_ticks, stepped
 
@@ -36,7 +47,7 @@ DOT = 2.0
 
 NO_INK = "rgba(0, 0, 0, 0)"
 
-Shape = Literal["area", "bars", "crosses"]
+Shape = Literal["area", "bars", "boxes", "crosses"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -187,7 +198,9 @@ def _curve_lines(curve: Curve, place: Callable[[Floats], Floats], fill: float) -
         wanted += [curve.low, curve.high]
     base, y, low, high, *ends = place(np.stack(wanted))
     if curve.kind == "cross":
-        return [Line("crosses", crosses_y(y, low, high), curve.colour, 1.0, 0.0)]
+        # Bins whose range is not known have no box, so these are no area.
+        boxes = [Line("boxes", boxes_y(*ends), curve.colour, 0.0, 0.25)] if ends else []
+        return [*boxes, Line("crosses", crosses_y(y, low, high), curve.colour, 1.0, 0.0)]
     if curve.kind == "area":
         return [Line("area", area_y(base, y), curve.colour, 1.0, 0.65)]
     band = [Line("area", area_y(*ends), curve.colour, 0.0, 0.25)] if ends else []
@@ -220,7 +233,7 @@ def ghost_lines(ghost: Scene, panels: Panels, factor: float) -> list[Line]:
 
 def x_of(shapes: Sequence[Shape], edges: Floats) -> NDArray[np.floating]:
     """x of lines of these shapes, shape (lines, points)."""
-    made = {"area": area_x, "bars": bars_x, "crosses": crosses_x}
+    made = {"area": area_x, "bars": bars_x, "boxes": boxes_x, "crosses": crosses_x}
     found = {shape: made[shape](edges) for shape in set(shapes)}
     return packed([found[shape] for shape in shapes])
 

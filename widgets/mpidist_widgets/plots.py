@@ -16,7 +16,7 @@ from .live import Follower, put
 from .options import Options
 from .panels import ghost_lines, lines_of, panels_for, squares, x_of
 from .reading import known_text
-from .scene import colours_of, compose, join_choices
+from .scene import colours_of, compose, join_choices, projects
 from .shapes import packed
 from .sight import Sight
 from .style import TEXT
@@ -104,7 +104,7 @@ class LiveHistogram(PlotCard):
 
     @property
     def _projecting(self) -> bool:
-        return self._several if self.options.project is None else self.options.project
+        return bool(self.options.project) if self._drawing is None else projects(self._drawing, self.options)
 
     def _find_ghost(self, snapshot: Snapshot) -> None:
         """What the run showed before its parameters changed, until as much is done again."""
@@ -277,7 +277,12 @@ class LiveHistogram(PlotCard):
         if several:
             found.append(Tool("ratio", "ratio", "show the ratio below"))
         if self._partial:
-            found.append(Tool("project", "100 %", "project to 100 % of the data"))
+            told = (
+                "show where the means of 100 % of the data will be"
+                if drawing.profile
+                else "project to 100 % of the data"
+            )
+            found.append(Tool("project", "100 %", told))
         if len(joins) > 1:
             texts = tuple(str(join) for join in joins)
             found.append(Tool("rebin", "join ", "join bins", "choice", texts))
@@ -295,15 +300,11 @@ class LiveHistogram(PlotCard):
             "normalise": options.normalise,
             "stack": options.stack,
             "ratio": options.ratio,
-            "project": self._several if options.project is None else options.project,
+            "project": self._projecting,
             "rebin": str(options.rebin),
             "hidden": sorted(options.hidden),
             "range": self.surface.mode == "range",
         }
-
-    @property
-    def _several(self) -> bool:
-        return self._drawing is not None and len(self._drawing.series) > 1
 
     def _chosen(self, state: dict[str, Any]) -> Options:
         self.surface.mode = "range" if state["range"] else "zoom"
@@ -315,7 +316,7 @@ class LiveHistogram(PlotCard):
             stack=bool(state["stack"]),
             ratio=bool(state["ratio"]),
             project=self.options.project
-            if self.options.project is None and project == self._several
+            if self.options.project is None and project == self._projecting
             else project,
             rebin=int(state["rebin"]),
             hidden=frozenset(state["hidden"]),

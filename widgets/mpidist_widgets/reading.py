@@ -64,7 +64,7 @@ def bin_lines(scene: Scene, number: int) -> list[tuple[str, str]]:
     for curve in [*([scene.total] if scene.total is not None and len(scene.order) > 1 else []), *shown]:
         text = measured_text(float(curve.values[number]), float(curve.errors[number]))
         if curve.low is not None and curve.high is not None:
-            text += f" ({_short(curve.low[number])} to {_short(curve.high[number])})"
+            text += _range_text(float(curve.low[number]), float(curve.high[number]))
         lines.append((curve.colour, f"{curve.name}{SPACE}{text}".strip()))
     for ratio in scene.ratios:
         text = measured_text(float(ratio.values[number]), float(ratio.errors[number]))
@@ -72,12 +72,19 @@ def bin_lines(scene: Scene, number: int) -> list[tuple[str, str]]:
     return lines
 
 
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+def _range_text(low: float, high: float) -> str:
+    """A range in parentheses, to two digits of half its width; nothing if it is not known."""
+    half = (high - low) / 2
+    if not math.isfinite(half):
+        return ""
+    if half < 1e-6 or max(abs(low), abs(high)) >= 1e7:
+        return f" ({low:.4g} to {high:.4g})"
+    digits = max(0, 1 - math.floor(math.log10(half)))
+    return f" ({low:,.{digits}f} to {high:,.{digits}f})"
 
 
 def cell_lines(cells: Cells, name: str, x: float, y: float) -> tuple[tuple[int, int], list[tuple[str, str]]]:
-    """The cell (numbers along x and y) at drawn coordinates, and what is in it."""
+    """The cell (numbers along x and y) at drawn coordinates, and what is in it: as seen, and as all of the data will give it."""
     column, row = int(np.abs(cells.x - x).argmin()), int(np.abs(cells.y - y).argmin())
     lines = []
     for axis, at in ((cells.x_axis, cells.x[column]), (cells.y_axis, cells.y[row])):
@@ -86,7 +93,16 @@ def cell_lines(cells: Cells, name: str, x: float, y: float) -> tuple[tuple[int, 
             ("", _interval(float(axis.own[number]), float(axis.own[number + 1]), axis.unit, whole=False))
         )
     value = measured_text(float(cells.values[name][row, column]), float(cells.errors[name][row, column]))
-    return (column, row), [*lines, ("", f"{name}{SPACE}{value}".strip())]
+    lines.append(("", f"{name}{SPACE}{value}".strip()))
+    full = cells.full.get(name)
+    if full is not None and 0 < full.fraction < 1:
+        here = (float(each[row, column]) for each in (full.values, full.low, full.high))
+        lines.append(("", f"of all data{SPACE}{_short(next(here))}{_range_text(*here)}"))
+    return (column, row), lines
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def snapped(edges: NDArray[np.float64], low: float, high: float) -> tuple[int, int]:

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["Curve", "Ratio", "Scene", "colours_of", "compose", "join_choices", "stack_order"]
+__all__ = ["Curve", "Ratio", "Scene", "colours_of", "compose", "join_choices", "projects", "stack_order"]
 
 MOST_BINS = 600
 """More bins than this are joined in any case: a plot has about 350 pixels."""
 LEAST_BINS = 5
 LONGEST_LABEL = 12
+PROJECTED_NOTE = "projected to 100 %"
+PROFILE_NOTE = "shaded: where the means of 100 % will be"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -106,6 +108,9 @@ class Scene:
             if curve.high is not None:
                 values.append(curve.high[inside])
                 spread.append(np.zeros_like(tops))
+            if self.profile and curve.low is not None:
+                values.append(curve.low[inside])
+                spread.append(np.zeros_like(tops))
         return span_of(np.concatenate(values), np.concatenate(spread), profile=self.profile)
 
 
@@ -126,13 +131,18 @@ def join_choices(curves: Curves) -> tuple[int, ...]:
     )
 
 
+def projects(curves: Curves, options: Options) -> bool:
+    """Whether what the full data will give is shown; of a profile by default, since it looks the same but for its ranges."""
+    return options.project if options.project is not None else len(curves.series) > 1 or curves.profile
+
+
 def compose(curves: Curves, options: Options, before: Sequence[str] = ()) -> Scene:
     """The scene of a picture. `before` is the order of the stack so far, which is kept as long as sizes are about equal."""
     bins = len(curves.axis.edges) - 1
     join = options.rebin if options.rebin in join_choices(curves) else 1
     forced = 1 if curves.profile else -(-bins // join // MOST_BINS)
     join *= max(1, forced)
-    project = options.project if options.project is not None else len(curves.series) > 1
+    project = projects(curves, options)
     colour = colours_of([series.name for series in curves.series], options)
     visible = [series for series in curves.series if series.name not in options.hidden]
     shown = [_curve(series, colour[series.name], curves.profile, project, join) for series in visible]
@@ -157,7 +167,7 @@ def compose(curves: Curves, options: Options, before: Sequence[str] = ()) -> Sce
     ratios, band, ratio_label = _ratios(shown, total, options)
     notes = [curves.note, f"drawn with {forced} bins joined" if forced > 1 else ""]
     if project and any(s.full is not None and s.full.fraction < 1 for s in visible):
-        notes.append("projected to 100 %")
+        notes.append(PROFILE_NOTE if curves.profile else PROJECTED_NOTE)
     edges, own = (
         edges if join == 1 else np.append(edges[:-1:join], edges[-1])
         for edges in (curves.axis.edges, curves.axis.own)
@@ -181,9 +191,12 @@ def _curve(series: Series, colour: str, profile: bool, project: bool, join: int)
     if full is not None and full.fraction > 0:
         values, errors = full.values, full.errors
         if full.fraction < 1 and np.isfinite(full.low).any():
-            centre = _joined(values, join)
-            low = centre - _joined_errors(np.nan_to_num(full.values - full.low), join)
-            high = centre + _joined_errors(np.nan_to_num(full.high - full.values), join)
+            if profile:  # some of its means may be known, others not
+                low, high = full.low, full.high
+            else:
+                centre = _joined(values, join)
+                low = centre - _joined_errors(np.nan_to_num(full.values - full.low), join)
+                high = centre + _joined_errors(np.nan_to_num(full.high - full.values), join)
     if join > 1:
         values, errors = _joined(values, join), _joined_errors(errors, join)
         errors[errors == 0] = np.nan

@@ -1,4 +1,4 @@
-"""Bins as lines: areas, error bars, crosses, dots. Pure geometry.
+"""Bins as lines: areas, boxes, error bars, crosses, dots. Pure geometry.
 
 All lines have right angles only, and are drawn with `interpolation="step-after"`: from a point first along x, then
 along y. So one bqplot mark draws them all. nan cuts a line.
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["area_x", "area_y", "bars_x", "bars_y", "crosses_x", "crosses_y", "dots_y", "packed"]
+__all__ = [
+    "area_x", "area_y", "bars_x", "bars_y", "boxes_x", "boxes_y", "crosses_x", "crosses_y", "dots_y", "packed",
+]  # fmt: skip
 
 
 def area_x(edges: Floats) -> Floats:
@@ -59,6 +61,21 @@ def crosses_y(values: Floats, low: Floats, high: Floats) -> Floats:
     y = np.full((len(values), 6), np.nan)
     y[:, 0] = y[:, 1] = values
     y[:, 3], y[:, 4] = low, high
+    return _ended(y)
+
+
+def boxes_x(edges: Floats) -> Floats:
+    """x of a closed box over the width of each bin, shape (6 * bins + 1,)."""
+    left, right = edges[:-1], edges[1:]
+    gap = np.full(len(left), np.nan)
+    return np.append(np.stack([left, left, right, right, left, gap], axis=1), edges[-1])
+
+
+def boxes_y(low: Floats, high: Floats) -> Floats:
+    """y of boxes; a bin where `low` or `high` is nan has none."""
+    y = np.full((len(low), 6), np.nan)
+    y[:, 0] = y[:, 3] = y[:, 4] = np.where(np.isnan(high), np.nan, low)
+    y[:, 1] = y[:, 2] = np.where(np.isnan(low), np.nan, high)
     return _ended(y)
 
 

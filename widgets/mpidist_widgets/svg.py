@@ -19,7 +19,7 @@ from .drawing import Cells, Curves, Rows, log_floor
 from .options import Options
 from .panels import DOT, lines_of, panels_for
 from .scene import colours_of, compose
-from .shapes import area_x, bars_x, crosses_x
+from .shapes import area_x, bars_x, boxes_x, crosses_x
 from .style import VIRIDIS, colours
 from .tex import svg_spans
 from .ticks import linear_ticks, log_ticks
@@ -138,6 +138,7 @@ def _curves(drawing: Curves, frame: Frame, options: Options) -> str:
     places = {
         "area": frame.x(area_x(scene.edges), low, high),
         "bars": frame.x(bars_x(scene.edges), low, high),
+        "boxes": frame.x(boxes_x(scene.edges), low, high),
         "crosses": frame.x(crosses_x(scene.edges), low, high),
     }
     dotted = [curve.colour for curve in scene.curves if curve.kind == "points"]
