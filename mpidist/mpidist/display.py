@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import ResultError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["Shown", "page_of"]
 
@@ -47,18 +47,17 @@ class Shown:
         return self._view
 
 
-def page_of(
-    results: Mapping[str, Any], card: Mapping[str, Any], *, report: str = "", log: Collection[str] = ()
-) -> str:
+def page_of(results: Mapping[str, Any], card: Mapping[str, Any], **more: Any) -> str:
     """One HTML page of results and their run card, made by what is installed for it (entry points of "mpidist.pages").
 
-    Raises ResultError if nothing is.
+    Of `more` the page knows `report` (text), `log` (names of plots), `plots` (live ones, as which they are drawn), `snapshot` (that
+    the results are from) and `previous` (see `Run.previous`). Raises ResultError if nothing is installed.
     """
     for entry in importlib.metadata.entry_points(group="mpidist.pages", name="run"):
         try:
             make = entry.load()
         except ImportError:
             continue
-        return str(make(results, card, report=report, log=log))
+        return str(make(results, card, **more))
     msg = 'the pages of runs are made by mpidist_widgets. Hint: pip install "mpidist[widgets]"'
     raise ResultError(msg)

@@ -514,15 +514,26 @@ class Run(Shown):
         """
         save(self._to_keep(), path, started=self.started)
 
-    def to_html(self, path: str | PathLike[str], *, log: Collection[str] = ()) -> None:
+    def to_html(
+        self, path: str | PathLike[str], *, log: Collection[str] = (), plots: Collection[Any] = ()
+    ) -> None:
         """Write one HTML page that needs nothing else: plots, tables, numbers, receipt, failures, ranks, run card.
 
-        Plots named in `log` have a logarithmic scale. Waits, and is written whole or not at all, as `save` is. Raises
+        Plots named in `log` have a logarithmic scale; results of which there is a live plot in `plots` (`LiveHistogram`) are drawn as
+        it shows them, with the runs that it compares. Waits, and is written whole or not at all, as `save` is. Raises
         ResultError if mpidist_widgets, which makes the page, or its libraries are not installed.
         """
         snapshot = self._to_keep()
-        card = run_card(snapshot, started=self.started)
-        write_whole(path, page_of(snapshot.results, card, report=str(report_of(snapshot)), log=log).encode())
+        text = page_of(
+            snapshot.results,
+            run_card(snapshot, started=self.started),
+            report=str(report_of(snapshot)),
+            log=log,
+            plots=plots,
+            snapshot=snapshot,
+            previous=self.previous,
+        )
+        write_whole(path, text.encode())
 
     def _to_keep(self) -> Snapshot:
         """The snapshot when the run has ended or is paused."""

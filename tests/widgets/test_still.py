@@ -15,6 +15,7 @@ import mpidist as md
 from mpidist.plan import make_plan
 from mpidist.run import Run
 from mpidist.threadworld import ThreadWorld
+from mpidist_widgets.look import Look
 from mpidist_widgets.options import Options
 from mpidist_widgets.still import Still, snapshot_html
 
@@ -58,7 +59,7 @@ def test_everything_is_in_it_and_nothing_else_is_needed(snapshot: Snapshot) -> N
 
 
 def test_log_plots_are_kept_log(snapshot: Snapshot) -> None:
-    assert snapshot_html(snapshot, {"pt": Options(log=True)}) != snapshot_html(snapshot)
+    assert snapshot_html(snapshot, {"pt": Look(Options(log=True))}) != snapshot_html(snapshot)
 
 
 def test_a_run_in_flight_says_how_much_was_done(snapshot: Snapshot) -> None:

@@ -15,6 +15,7 @@ import ipywidgets
 import numpy as np
 
 from .live import Part, put
+from .look import Look
 from .style import FAINT, FONT, TEXT, muted
 from .surface import Surface
 from .ticks import Tick, browser_number
@@ -78,6 +79,11 @@ class PlotCard(Part):
         self._pictured: tuple[Mapping[str, int], Mapping[str, Any], float] = {}, {}, 0.0
         self._snapshot: Snapshot | None = None
         self._run: Run | None = None
+
+    @property
+    def look(self) -> Look:
+        """How it is drawn, for pictures of it elsewhere."""
+        return Look(self.options)
 
     def attach(self, run: Run) -> None:
         """The run is asked for what it showed before its parameters changed."""

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .drawing import Curves, Projection, Series, draw_bins, draw_histogram
+from .scene import compose, projects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mpidist.snapshot import Snapshot
 
-__all__ = ["Other", "beside", "curves_of", "merged", "same_bins"]
+    from .options import Options
+    from .scene import Scene
+
+__all__ = ["BEFORE", "Ghost", "Other", "beside", "curves_of", "ghost_of", "merged", "same_bins"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -33,6 +37,46 @@ class Other:
             return drawing if isinstance(drawing, Curves) else None
         snapshot = source.snapshot if hasattr(source, "snapshot") else source
         return None if snapshot is None else curves_of(snapshot, self.name)
+
+
+BEFORE = "before the change"
+"""How a ghost is called in pictures that are no longer live."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Ghost:
+    """Curves from before parameters were changed, to be drawn times `factor`; `fraction` of the data was in them then."""
+
+    curves: Curves
+    factor: float
+    fraction: float
+
+    def scene(self, options: Options, before: Sequence[str] = ()) -> Scene:
+        """Its curves as bare outlines, scaled; of a stack the sum and what is over it. `before` is the order of the stack."""
+        scene = compose(self.curves, replace(options, ratio=False), before)
+        shown = [*([scene.total] if scene.total is not None else []), *scene.curves[len(scene.order) :]]
+        bare = (
+            replace(curve.scaled(self.factor), errors=np.full_like(curve.errors, np.nan), low=None, high=None)
+            for curve in shown
+        )
+        return replace(scene, curves=tuple(bare), total=None, order=())
+
+
+def ghost_of(
+    previous: Snapshot | None, snapshot: Snapshot, name: str, curves: Curves, options: Options
+) -> Ghost | None:
+    """What the run showed of a result before, in `previous`, until as much is done again in `snapshot`."""
+    if previous is None or snapshot.final:
+        return None
+    seen, before = snapshot.progress.fraction, previous.progress.fraction
+    if seen >= before or not seen:
+        return None
+    projecting = projects(curves, options)
+    ghost = curves_of(previous, name, estimate=projecting)
+    if ghost is None or not same_bins(ghost, curves):
+        return None
+    plain = projecting or options.normalise or ghost.profile
+    return Ghost(ghost, 1.0 if plain else seen / before, before)
 
 
 def curves_of(snapshot: Snapshot, name: str, *, estimate: bool = True) -> Curves | None:

@@ -85,6 +85,15 @@ class Span:
     positive: float
     gaps: bool = False
 
+    def joined(self, other: Span) -> Span:
+        """What must be shown for both."""
+        return Span(
+            min(self.low, other.low),
+            max(self.high, other.high),
+            min(self.positive, other.positive),
+            self.gaps or other.gaps,
+        )
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Curves:

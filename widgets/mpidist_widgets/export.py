@@ -21,9 +21,7 @@ from mpidist.checkpoint import save
 
 from .card import PlotCard
 from .code import plot_code
-from .drawing import draw_histogram
-from .heatmap import LiveHeatmap
-from .options import Options
+from .look import Look
 from .pacer import live_while_blocked
 from .svg import svg
 from .wording import coverage_text
@@ -96,22 +94,25 @@ class Export(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
         return snapshot
 
     @property
-    def _options(self) -> Options:
-        return self._part.options if isinstance(self._part, PlotCard) else Options()
-
-    @property
-    def _sample(self) -> str:
-        """Which of several pictures with two axes is shown."""
-        return self._part.sample if isinstance(self._part, LiveHeatmap) else ""
+    def _look(self) -> Look:
+        return self._part.look if isinstance(self._part, PlotCard) else Look()
 
     @property
     def _stem(self) -> str:
         return re.sub(r"\W+", "_", self.subject).strip("_") or "result"
 
     def _picture(self, snapshot: Snapshot) -> str:
-        drawing = draw_histogram(snapshot.results[self.subject], snapshot.estimate(self.subject))
-        words = coverage_text(snapshot, self.subject)
-        return svg(self.subject, drawing, words, options=self._options, sample=self._sample, fixed=True)
+        name, look = self.subject, self._look
+        drawing = look.drawing(snapshot.results[name], snapshot.estimate(name))
+        return svg(
+            name,
+            drawing,
+            coverage_text(snapshot, name),
+            options=look.options,
+            sample=look.sample,
+            fixed=True,
+            ghost=look.ghost(name, drawing, snapshot),
+        )
 
     def _png(self, snapshot: Snapshot, by: str) -> None:
         self.send({"by": by, "file": f"{self._stem}.png", "svg": self._picture(snapshot), "scale": SCALE})
@@ -120,14 +121,17 @@ class Export(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
         self.send({"by": by, "file": f"{self._stem}.svg", "svg": self._picture(snapshot)})
 
     def _code(self, snapshot: Snapshot, _: str) -> None:
-        value = snapshot.results[self.subject]
+        name, look = self.subject, self._look
+        value = snapshot.results[name]
+        drawing = look.drawing(value, snapshot.estimate(name))
         self.code = plot_code(
-            self.subject,
+            name,
             value,
-            draw_histogram(value, snapshot.estimate(self.subject)),
+            drawing,
             run=self._run_name(),
-            options=self._options,
-            sample=self._sample,
+            options=look.options,
+            sample=look.sample,
+            ghost=look.ghost(name, drawing, snapshot),
         )
 
     def _insert(self, snapshot: Snapshot, _: str) -> None:

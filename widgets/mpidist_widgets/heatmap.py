@@ -13,6 +13,7 @@ from .axis import axis_ticks
 from .card import LABEL, MARGIN, TICK_STYLE, PlotCard, row, set_ticks
 from .drawing import Cells, draw_bins, log_floor
 from .live import put
+from .look import Look
 from .options import Options
 from .reading import cell_lines, fractions, known_text, panned, zoomed
 from .style import VIRIDIS, colour_bar
@@ -72,9 +73,9 @@ class LiveHeatmap(PlotCard):
         self.tools.state = self._state()
 
     @property
-    def sample(self) -> str:
-        """The sample that is shown."""
-        return self._sample
+    def look(self) -> Look:
+        """With the sample that is shown."""
+        return Look(self.options, self._sample)
 
     # ---------------------------------------------------------------------- drawing
 

@@ -7,12 +7,14 @@ the reader's system is.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from mpidist.errors import Failure, Frame
+from mpidist.errors import Failure, Frame, ResultError
 
+from .look import Look
 from .options import Options
 from .status import ACTIVITIES, activity_legend, failure_html, time_shares
 from .still import results_html
@@ -21,6 +23,10 @@ from .wording import byte_text, event_text, percent_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+    from mpidist.snapshot import Snapshot
+
+    from .card import PlotCard
 
 __all__ = ["page"]
 
@@ -38,17 +44,36 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def page(
-    results: Mapping[str, Any], card: Mapping[str, Any], *, report: str = "", log: Collection[str] = ()
+    results: Mapping[str, Any],
+    card: Mapping[str, Any],
+    *,
+    report: str = "",
+    log: Collection[str] = (),
+    plots: Collection[PlotCard] = (),
+    snapshot: Snapshot | None = None,
+    previous: Snapshot | None = None,
 ) -> str:
     """The page of `results` with the run card `card` (of this run, or of a saved one).
 
-    `report` is a text about where the time went; plots named in `log` have a logarithmic scale.
+    `report` is a text about where the time went; plots named in `log` have a logarithmic scale, those in `plots` are as the
+    card shows them. `snapshot` is the state of a run that the results are from, `previous` that before its parameters were changed.
+
+    Raises
+    ------
+    ResultError
+        If one of `plots` is of no result here.
     """
     receipt = card["receipt"]
+    looks = {name: Look(Options(log=name in log), previous=previous) for name in results}
+    for plot in plots:
+        if plot.name not in looks:
+            msg = f"plots= has a plot of {plot.name!r}. Hint: there are {', '.join(looks)}"
+            raise ResultError(msg)
+        looks[plot.name] = replace(plot.look, previous=previous)
     parts = [
         f"<h1>Run {escape(str(card['run']))}: {escape(str(card['state']))}</h1>",
         f"<p><b>{escape(str(receipt['text']))}</b><br>{muted(_summary(card))}</p>",
-        results_html(results, partial(_coverage, receipt), {name: Options(log=True) for name in log}),
+        results_html(results, partial(_coverage, receipt), looks, snapshot),
         _failures(receipt["failures"]),
         _section("Ranks", _ranks(card["ranks"])),
         _section("Report", _pre(report) if report else ""),

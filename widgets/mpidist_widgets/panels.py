@@ -218,12 +218,11 @@ def _range(total: Curve) -> tuple[Floats, Floats]:
     return total.values - total.errors, total.values + total.errors
 
 
-def ghost_lines(ghost: Scene, panels: Panels, factor: float) -> list[Line]:
-    """The curves of an earlier scene times `factor`, as outlines; of a stack its sum and what is over it."""
-    curves = [*([ghost.total] if ghost.total is not None else []), *ghost.curves[len(ghost.order) :]]
+def ghost_lines(ghost: Scene, panels: Panels) -> list[Line]:
+    """The curves of a `Ghost`, as outlines."""
     lines = []
-    for curve in curves:
-        y = panels.main(curve.values * factor)
+    for curve in ghost.curves:
+        y = panels.main(curve.values)
         if curve.kind == "cross":
             lines.append(Line("crosses", crosses_y(y, y, y), curve.colour, 0.6, 0.0))
         else:

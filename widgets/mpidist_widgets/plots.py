@@ -11,8 +11,9 @@ import numpy as np
 
 from .axis import axis_ticks
 from .card import GRID, LABEL, MARGIN, TICK_STYLE, PlotCard, row, set_ticks
-from .compare import Other, beside, curves_of, same_bins
+from .compare import Ghost, Other, beside, curves_of, ghost_of
 from .live import Follower, put
+from .look import Look
 from .options import Options
 from .panels import ghost_lines, lines_of, panels_for, squares, x_of
 from .reading import known_text
@@ -59,7 +60,7 @@ class LiveHistogram(PlotCard):
         self._order: tuple[str, ...] = ()
         self._others: tuple[Other, ...] = ()
         self._followers: list[Follower] = []
-        self._ghost: tuple[Curves, float] | None = None
+        self._ghost: Ghost | None = None
         self._ghost_mark: Any = None
         self._partial = False
         self._known = ""
@@ -99,26 +100,18 @@ class LiveHistogram(PlotCard):
             estimate = snapshot.estimate(self.name)
             yields = {} if estimate is None else estimate.yields
             self._known = known_text(yields, self.options.precision)
-        self._find_ghost(snapshot)
+        self._ghost = ghost_of(self.look.previous, snapshot, self.name, self._drawing, self.options)
         self._render()
 
     @property
     def _projecting(self) -> bool:
         return bool(self.options.project) if self._drawing is None else projects(self._drawing, self.options)
 
-    def _find_ghost(self, snapshot: Snapshot) -> None:
-        """What the run showed before its parameters changed, until as much is done again."""
+    @property
+    def look(self) -> Look:
+        """With the curves of other runs, and of its own before parameters were changed."""
         previous = None if self._run is None else self._run.previous
-        self._ghost = None
-        if previous is None or snapshot.final:
-            return
-        seen, before = snapshot.progress.fraction, previous.progress.fraction
-        if seen >= before or not seen:
-            return
-        ghost = curves_of(previous, self.name, estimate=self._projecting)
-        if ghost is not None and self._drawing is not None and same_bins(ghost, self._drawing):
-            plain = self._projecting or self.options.normalise or ghost.profile
-            self._ghost = ghost, 1.0 if plain else seen / before
+        return Look(self.options, others=self._others, previous=previous)
 
     def compare(
         self, other: Run | Snapshot | BaseHist[Any], label: str, *, reference: bool = False, name: str = ""
@@ -164,11 +157,13 @@ class LiveHistogram(PlotCard):
         self._order = scene.order
         window = self._sight.window(drawing.axis.limits)
         log = self.options.log and not drawing.profile
-        panels = panels_for(scene, scene.span(window), self._limits, log=log, settle=self._settled)
+        ghost = None if self._ghost is None else self._ghost.scene(self.options, self._order)
+        span = scene.span(window) if ghost is None else scene.span(window).joined(ghost.span(window))
+        panels = panels_for(scene, span, self._limits, log=log, settle=self._settled)
         lines, dots = lines_of(scene, panels)
         self._put_window(drawing)
         self._put_lines(scene, lines, dots)
-        self._put_ghost(panels)
+        self._put_ghost(ghost, panels)
         if not self.figure.marks:
             self._arrange_marks()
         if panels.limits != self._limits:
@@ -232,15 +227,13 @@ class LiveHistogram(PlotCard):
         colour += [ratio.colour for ratio in scene.ratios if ratio.points]
         put(self._dots, x=x_of(["bars"] * len(dots), scene.edges), y=y, colors=colour)
 
-    def _put_ghost(self, panels: Panels) -> None:
-        if self._ghost is None:
+    def _put_ghost(self, ghost: Scene | None, panels: Panels) -> None:
+        if ghost is None:
             if self._ghost_mark is not None:
                 self._ghost_mark = None
                 self._arrange_marks()
             return
-        curves, factor = self._ghost
-        scene = compose(curves, replace(self.options, ratio=False), self._order)
-        lines = ghost_lines(scene, panels, factor)
+        lines = ghost_lines(ghost, panels)
         if not lines:
             return
         if self._ghost_mark is None:
@@ -248,7 +241,7 @@ class LiveHistogram(PlotCard):
             self._arrange_marks()
         put(
             self._ghost_mark,
-            x=x_of([line.shape for line in lines], scene.edges),
+            x=x_of([line.shape for line in lines], ghost.edges),
             y=packed([line.y for line in lines], np.float32),
             colors=[line.colour for line in lines],
             opacities=[line.stroke for line in lines],
@@ -340,5 +333,6 @@ def _moved(new: NDArray[np.floating], old: NDArray[np.floating], least: float) -
 
 
 def _flow_text(series: Sequence[Series]) -> str:
-    inside, under, over = (sum(getattr(one, name) for one in series) for name in ("inside", "under", "over"))
+    own = [one for one in series if not one.other]
+    inside, under, over = (sum(getattr(one, name) for one in own) for name in ("inside", "under", "over"))
     return f"inside {scaled_text(inside)} · under {scaled_text(under)} · over {scaled_text(over)}"

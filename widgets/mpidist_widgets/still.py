@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import hist
 
 from .drawing import Rows, draw_histogram
+from .look import Look
 from .style import FONT, TEXT, message, muted
 from .svg import svg
 from .tables import heading, is_number, listing, numbers_table, rows_table
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from mpidist.estimate import Estimate
     from mpidist.snapshot import Snapshot
 
-    from .options import Options
+    from .drawing import Cells, Curves
 
 __all__ = ["Still", "results_html", "snapshot_html"]
 
@@ -53,12 +54,12 @@ def picture(name: str, text: str) -> str:
 def results_html(
     results: Mapping[str, Any],
     coverage: Callable[[str], str],
-    looks: Mapping[str, Options] | None = None,
-    estimate: Callable[[str], Estimate | None] = lambda _: None,
+    looks: Mapping[str, Look] | None = None,
+    snapshot: Snapshot | None = None,
 ) -> str:
     """All results: plots (drawn as `looks` say), tables, numbers, and the rest as text.
 
-    `coverage` says how much of the data is in a result, `estimate` gives what the full data will give for a result.
+    `coverage` says how much of the data is in a result; the `snapshot` that they are from says what all of the data will give.
     """
     plots, tables = [], []
     numbers = {name: value for name, value in results.items() if is_number(value)}
@@ -66,17 +67,34 @@ def results_html(
         tables.append(numbers_table(numbers, coverage))
     for name, value in results.items():
         if isinstance(value, hist.BaseHist):
-            drawing = draw_histogram(value, estimate(name))
+            look = (looks or {}).get(name, Look())
+            drawing, problem = _drawn(value, None if snapshot is None else snapshot.estimate(name), look)
             if isinstance(drawing, Rows):
                 tables.append(heading(name, coverage(name)) + rows_table(drawing))
             else:
-                plots.append(
-                    picture(name, svg(name, drawing, coverage(name), options=(looks or {}).get(name)))
+                text = svg(
+                    name,
+                    drawing,
+                    coverage(name),
+                    options=look.options,
+                    sample=look.sample,
+                    ghost=look.ghost(name, drawing, snapshot),
                 )
+                plots.append(picture(name, text) + problem)
         elif name not in numbers:
             tables.append(heading(name, coverage(name)) + _text(value))
     cards = "".join(f'<div style="margin:0 24px 12px 0">{card}</div>' for card in [*plots, *tables])
     return f'<div style="display:flex;flex-wrap:wrap;align-items:flex-start">{cards}</div>'
+
+
+def _drawn(
+    value: hist.BaseHist[Any], estimate: Estimate | None, look: Look
+) -> tuple[Curves | Cells | Rows, str]:
+    """What is drawn, and words (HTML) about what cannot be laid over it."""
+    try:
+        return look.drawing(value, estimate), ""
+    except ValueError as error:
+        return draw_histogram(value, estimate), message(str(error))
 
 
 def _text(value: object) -> str:
@@ -89,7 +107,7 @@ def _text(value: object) -> str:
     return f'<pre style="font-size:11px;line-height:15px;color:{TEXT};background:none;margin:0">{words}</pre>'
 
 
-def snapshot_html(snapshot: Snapshot, looks: Mapping[str, Options] | None = None) -> str:
+def snapshot_html(snapshot: Snapshot, looks: Mapping[str, Look] | None = None) -> str:
     """A snapshot: how much was done when, what failed, and its results."""
     words = progress_text(snapshot.progress) if snapshot.parts else snapshot.note
     state = snapshot.state
@@ -103,7 +121,7 @@ def snapshot_html(snapshot: Snapshot, looks: Mapping[str, Options] | None = None
         head += message(
             f"{failures:,} failure{'' if failures == 1 else 's'}: their events are missing from the results"
         )
-    return head + results_html(snapshot.results, partial(coverage_text, snapshot), looks, snapshot.estimate)
+    return head + results_html(snapshot.results, partial(coverage_text, snapshot), looks, snapshot)
 
 
 class Still:
@@ -122,19 +140,19 @@ class Still:
         self._last: Snapshot | None = None
         self._due, self._pause = 0.0, self.shortest
 
-    def display(self, snapshot: Snapshot | None, looks: Mapping[str, Options] | None = None) -> None:
+    def display(self, snapshot: Snapshot | None, looks: Mapping[str, Look] | None = None) -> None:
         """Show the copy as an output of the present cell."""
         self._displayed = True
         self._send(snapshot, looks, update=False)
 
-    def offer(self, snapshot: Snapshot, looks: Mapping[str, Options] | None = None) -> None:
+    def offer(self, snapshot: Snapshot, looks: Mapping[str, Look] | None = None) -> None:
         """Make a new copy from `snapshot` if it is final or the last copy is old; nothing before `display`."""
         if snapshot is self._last:
             return
         if self._displayed and (snapshot.final or time.monotonic() >= self._due):
             self._send(snapshot, looks, update=True)
 
-    def _send(self, snapshot: Snapshot | None, looks: Mapping[str, Options] | None, *, update: bool) -> None:
+    def _send(self, snapshot: Snapshot | None, looks: Mapping[str, Look] | None, *, update: bool) -> None:
         self._last = snapshot
         body = muted("The run had no results yet when this copy was made.")
         if snapshot is not None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .compare import BEFORE
 from .drawing import Cells, Curves, Rows, log_floor
 from .options import Options
-from .panels import DOT, lines_of, panels_for
+from .panels import DOT, ghost_lines, lines_of, panels_for
 from .scene import colours_of, compose
 from .shapes import area_x, bars_x, boxes_x, crosses_x
 from .style import VIRIDIS, colours
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .axis import AxisDrawing
-    from .panels import Line
+    from .compare import Ghost
+    from .panels import Line, Panels
+    from .scene import Scene
     from .ticks import Tick
 
 __all__ = ["Frame", "svg"]
@@ -39,6 +42,7 @@ __all__ = ["Frame", "svg"]
 LIGHT = "--ink:#222;--faint:#5f5f5f;--grid:#ddd;--paper:#fff"
 DARK = "--ink:#e4e4e4;--faint:#a8a8a8;--grid:#444;--paper:#111"
 MOST_ROWS = 40
+DASHED = 'stroke-dasharray="5 3"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,11 @@ def svg(
     sample: str = "",
     fixed: bool = False,
     frame: Frame | None = None,
+    ghost: Ghost | None = None,
 ) -> str:
     """The SVG of one result, drawn as `options` say. `coverage` says what is in it; `sample` chooses one of several
-    pictures with two axes; `fixed` keeps light colours, and uses no variables, which other programs do not know.
+    pictures with two axes; `fixed` keeps light colours, and uses no variables, which other programs do not know; `ghost` has the
+    curves from before parameters were changed.
     """
     options = options or Options()
     if isinstance(drawing, Rows):
@@ -97,7 +103,7 @@ def svg(
         )
     else:
         frame = frame or Frame()
-        body = _curves(drawing, frame, options)
+        body = _curves(drawing, frame, options, ghost)
     title = (
         f'<text class="ink" x="4" y="15"><tspan font-weight="bold">{escape(name)}</tspan>'
         f'<tspan class="faint" dx="8">{escape(coverage)}</tspan></text>'
@@ -129,18 +135,16 @@ def _style(*, fixed: bool) -> str:
     return f"{light}{dark}.mpidist-svg {scoped}"
 
 
-def _curves(drawing: Curves, frame: Frame, options: Options) -> str:
+def _curves(drawing: Curves, frame: Frame, options: Options, ghost: Ghost | None) -> str:
     scene = compose(drawing, options)
     log = options.log and not drawing.profile
-    panels = panels_for(scene, scene.span(drawing.axis.limits), None, log=log, settle=True)
+    former = None if ghost is None else ghost.scene(options)
+    span = scene.span(drawing.axis.limits)
+    span = span if former is None else span.joined(former.span(drawing.axis.limits))
+    panels = panels_for(scene, span, None, log=log, settle=True)
     lines, dots = lines_of(scene, panels)
     low, high = drawing.axis.limits
-    places = {
-        "area": frame.x(area_x(scene.edges), low, high),
-        "bars": frame.x(bars_x(scene.edges), low, high),
-        "boxes": frame.x(boxes_x(scene.edges), low, high),
-        "crosses": frame.x(crosses_x(scene.edges), low, high),
-    }
+    places = _places(scene, frame)
     dotted = [curve.colour for curve in scene.curves if curve.kind == "points"]
     dotted += [ratio.colour for ratio in scene.ratios if ratio.points]
     centres = frame.x((scene.edges[:-1] + scene.edges[1:]) / 2, low, high)
@@ -148,22 +152,38 @@ def _curves(drawing: Curves, frame: Frame, options: Options) -> str:
     parts = [
         _y_axis(panels.ticks, 0.0, 1.0, frame, scene.value_label, scene.ratio_label),
         *(_line(line, places[line.shape], frame.y(line.y, 0.0, 1.0)) for line in lines),
+        "" if former is None else _ghost(former, panels, frame),
         *(_dots(row, colour, centres, frame) for row, colour in zip(dots, dotted, strict=True)),
         _x_axis(drawing.axis, low, high, frame),
         _note("; ".join(filter(None, [_flow(drawing), *scene.notes])), frame),
     ]
-    if len(drawing.series) > 1:
-        colour = colours_of([series.name for series in drawing.series], options)
-        parts.append(_legend({name: colour[name] for name in names}, frame))
+    colour = colours_of([series.name for series in drawing.series], options)
+    shown = {name: colour[name] for name in names} if len(drawing.series) > 1 else {}
+    parts.append(_legend(shown, frame, former=former is not None))
     return "".join(parts)
 
 
-def _line(line: Line, x: NDArray[np.float64], y: NDArray[np.float64]) -> str:
+def _places(scene: Scene, frame: Frame) -> dict[str, NDArray[np.float64]]:
+    """x of the points of lines by shape, pixels."""
+    made = {"area": area_x, "bars": bars_x, "boxes": boxes_x, "crosses": crosses_x}
+    return {shape: frame.x(x_of(scene.edges), *scene.axis.limits) for shape, x_of in made.items()}
+
+
+def _ghost(ghost: Scene, panels: Panels, frame: Frame) -> str:
+    places = _places(ghost, frame)
+    drawn = (
+        _line(line, places[line.shape], frame.y(line.y, 0.0, 1.0), DASHED)
+        for line in ghost_lines(ghost, panels)
+    )
+    return f'<g class="ghost">{"".join(drawn)}</g>'
+
+
+def _line(line: Line, x: NDArray[np.float64], y: NDArray[np.float64], more: str = "") -> str:
     colour = _ink(line.colour)
     path = _steps(x, y)
     fill = f'fill="{colour}" fill-opacity="{line.fill}"' if line.fill else 'fill="none"'
     stroke = f'stroke="{colour}" stroke-opacity="{line.stroke}" stroke-width="1.5"' if line.stroke else ""
-    return f'<path class="{line.shape}" d="{path}" {fill} {stroke}/>' if path else ""
+    return f'<path class="{line.shape}" d="{path}" {fill} {stroke} {more}/>' if path else ""
 
 
 def _dots(row: NDArray[np.float64], colour: str, centres: NDArray[np.float64], frame: Frame) -> str:
@@ -247,19 +267,26 @@ def _note(text: str, frame: Frame) -> str:
 def _flow(drawing: Curves) -> str:
     if drawing.profile:
         return ""
-    sums = [sum(getattr(one, part) for one in drawing.series) for part in ("inside", "under", "over")]
+    own = [one for one in drawing.series if not one.other]
+    sums = [sum(getattr(one, part) for one in own) for part in ("inside", "under", "over")]
     inside, under, over = map(scaled_text, sums)
     return f"inside {inside} · under {under} · over {over}"
 
 
-def _legend(entries: Mapping[str, str], frame: Frame) -> str:
-    """Names with their colours, right-aligned in the plot's upper corner."""
+def _legend(entries: Mapping[str, str], frame: Frame, *, former: bool) -> str:
+    """Names with their colours, right-aligned in the plot's upper corner, and what is dashed."""
     right = frame.width - frame.right - 4
-    return "".join(
+    at = frame.top + 13 + 15 * len(entries)
+    dashed = (
+        f'<path d="M{right - 14} {at - 4}h14" stroke="var(--faint)" stroke-width="1.5" {DASHED}/>'
+        f'<text class="ink" font-size="11" text-anchor="end" x="{right - 19}" y="{at}">{BEFORE}</text>'
+    )
+    named = "".join(
         f'<rect x="{right - 10}" y="{frame.top + 4 + 15 * i}" width="10" height="10" fill="{_ink(colour)}"/>'
         f'<text class="ink" font-size="11" text-anchor="end" x="{right - 15}" y="{frame.top + 13 + 15 * i}">{escape(name)}</text>'
         for i, (name, colour) in enumerate(entries.items())
     )
+    return named + dashed * former
 
 
 def _cells(drawing: Cells, name: str, frame: Frame, *, log: bool) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mpidist.run import Run
     from mpidist.snapshot import Snapshot
 
-    from .options import Options
+    from .look import Look
 
 __all__ = ["RunView", "part_for"]
 
@@ -108,9 +108,9 @@ class RunView(Part):
             self._values._draw(snapshot)
 
     @property
-    def _looks(self) -> dict[str, Options]:
+    def _looks(self) -> dict[str, Look]:
         """How the plots are drawn now."""
-        return {name: card.options for name, card in self.cards.items() if isinstance(card, PlotCard)}
+        return {name: card.look for name, card in self.cards.items() if isinstance(card, PlotCard)}
 
     def _ipython_display_(self) -> None:
         """Show the live view in a notebook, and the copy of it that a saved notebook shows without its kernel."""
