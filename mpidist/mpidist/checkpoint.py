@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from os import PathLike
 
+    from .plan import Plan
     from .snapshot import Snapshot
 
 __all__ = ["Saved", "load", "run_card", "save"]
@@ -101,20 +102,11 @@ def run_card(snapshot: Snapshot, *, started: float) -> dict[str, Any]:
     """How the results came about, as plain JSON data: plan, parameters, files, versions, receipt, timings."""
     plan = snapshot.plan
     files = {info.ref.index: info for part in snapshot.parts for info in part.ledger.table.files}
-    receipt = snapshot.receipt
     return {
         "run": snapshot.run,
         "state": snapshot.state,
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(started)),
-        "plan": {}
-        if plan is None
-        else {
-            "digest": plan.digest,
-            "dataset": plan.dataset.name,
-            "seed": plan.seed,
-            "columns": list(plan.columns),
-            "results": {name: repr(result) for name, result in plan.results.items()},
-        },
+        "plan": {} if plan is None else _plan_card(plan),
         "parameters": {
             name: _finite(value)
             for name, value in (snapshot.parameters or (plan.parameters if plan else {})).items()
@@ -129,19 +121,34 @@ def run_card(snapshot: Snapshot, *, started: float) -> dict[str, Any]:
             }
             for _, info in sorted(files.items())
         ],
-        "receipt": {
-            "text": str(receipt),
-            "events_done": receipt.events_done,
-            "events_total": receipt.events_total,
-            "complete": receipt.complete,
-            "covered": dict(receipt.covered),
-            "samples": [asdict(sample) for sample in snapshot.progress.samples],
-            "failures": [asdict(failure) for failure in receipt.failures],
-        },
+        "receipt": _receipt_card(snapshot),
         "seconds": snapshot.seconds,
         "column_bytes": snapshot.column_bytes,
         "ranks": [{**asdict(status), "seconds": dict(status.seconds)} for status in snapshot.ranks],
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+    }
+
+
+def _plan_card(plan: Plan) -> dict[str, Any]:
+    return {
+        "digest": plan.digest,
+        "dataset": plan.dataset.name,
+        "seed": plan.seed,
+        "columns": list(plan.columns),
+        "results": {name: repr(result) for name, result in plan.results.items()},
+    }
+
+
+def _receipt_card(snapshot: Snapshot) -> dict[str, Any]:
+    receipt = snapshot.receipt
+    return {
+        "text": str(receipt),
+        "events_done": receipt.events_done,
+        "events_total": receipt.events_total,
+        "complete": receipt.complete,
+        "covered": dict(receipt.covered),
+        "samples": [asdict(sample) for sample in snapshot.progress.samples],
+        "failures": [asdict(failure) for failure in receipt.failures],
     }
 
 

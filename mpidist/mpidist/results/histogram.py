@@ -20,18 +20,16 @@ from mpidist.results.axes import (
     check_input,
     column_for,
     copied,
-    quantile_limits,
     settled_axis,
 )
 from mpidist.results.binning import Binning, binning_of, count_slots, kept, slots_of
 from mpidist.results.bins import Bins
 from mpidist.results.coded import Chosen, chosen, code_of
-from mpidist.results.entries import Weighting, aligned
 from mpidist.results.exact import Term, scaled_terms, weight_terms
 from mpidist.results.kinds import described, kind_of, numeric, require_lazy, weighting_of
-from mpidist.results.order import key_of, number_of
+from mpidist.results.probe import RangeProbe
 from mpidist.results.spread import floats
-from mpidist.results.tally import SMALLEST, Delta, Reduction, Shape, State
+from mpidist.results.tally import Delta, Reduction, Shape, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,9 +37,10 @@ if TYPE_CHECKING:
     import awkward as ak
     from numpy.typing import NDArray
 
+    from mpidist.results.entries import Weighting
     from mpidist.results.protocol import ChunkContext, Total
 
-__all__ = ["Histogram", "RangeProbe", "hist", "stacked"]
+__all__ = ["Histogram", "hist", "stacked"]
 
 StorageName = Literal["Int64", "Double", "Weight"]
 Where = float | str | tuple[float, float]
@@ -293,48 +292,6 @@ def stacked(values: Mapping[str, object]) -> hist_package.Hist[Any]:
     return made
 
 
-@dataclass(frozen=True)
-class RangeProbe(Reduction):
-    """Finds a range that has all but about 1 % of the entries of each input.
-
-    Its value is a tuple of (low, high) for each input, or None if some input had no finite entry. Of each
-    chunk the 0.5 % and 99.5 % quantiles are taken, of all chunks the lowest and the highest: the result
-    depends on which chunks were probed, but not on which ranks did it.
-    """
-
-    def identity(self) -> Sequence[str]:
-        """Nothing but its inputs."""
-        return []
-
-    def shape(self, *, weighted: bool) -> Shape:  # noqa: ARG002
-        """For each input the number of chunks with entries, and two keys."""
-        return Shape(counts=len(self.inputs), maxima=2 * len(self.inputs))
-
-    def delta(self, values: Sequence[ak.Array], context: ChunkContext, *, weighted: bool) -> Delta:  # noqa: ARG002
-        """The quantiles of the chunk."""
-        counts = np.zeros(len(self.inputs), np.int64)
-        keys = np.full(2 * len(self.inputs), SMALLEST)
-        for number, array in enumerate(values):
-            column = aligned([array])[0]
-            limits = quantile_limits(column)
-            if limits is not None:
-                counts[number] = 1
-                low, high = (key_of(limit, column.dtype) for limit in limits)
-                keys[2 * number : 2 * number + 2] = ~low, high
-        return Delta(counts=counts, maxima=keys)
-
-    def read(self, state: State, *, weighted: bool) -> object:  # noqa: ARG002
-        """Limits as Python numbers."""
-        if not state.counts.all():
-            return None
-        limits = []
-        for number, array in enumerate(self.inputs):
-            dtype = kind_of(array).dtype or np.dtype(np.float64)
-            low, high = (int(key) for key in state.maxima[2 * number : 2 * number + 2])
-            limits.append((number_of(~low, dtype), number_of(high, dtype)))
-        return tuple(limits)
-
-
 def hist(
     *arrays_then_axes: Any,
     bins: int | Sequence[int] | None = None,
@@ -366,23 +323,11 @@ def hist(
         For axes, storages or arrays that do not fit, on the line of the call.
     """
     arrays = [item for item in arrays_then_axes if isinstance(item, Lazy)]
-    axes: list[Any] = list(arrays_then_axes[len(arrays) :])
     _check_order(arrays, arrays_then_axes)
     for array in arrays:
         if kind_of(array).name != "text":
             numeric(array, "md.hist")
-    if axes and bins is not None:
-        raise ResultError("md.hist got axes and bins. Hint: bins is for a histogram without axes.")
-    if axes:
-        check_axes(axes)
-        if len(axes) != len(arrays):
-            raise ResultError(
-                f"md.hist got {len(arrays)} arrays and {len(axes)} axes. Hint: one axis for each array, in order."
-            )
-        for array, axis in zip(arrays, axes, strict=True):
-            check_input(axis, kind_of(array), described(array))
-    else:
-        axes = _auto_axes(arrays, bins)
+    axes = _axes(arrays, list(arrays_then_axes[len(arrays) :]), bins)
     inputs, weighting = weighting_of(weight, arrays, "md.hist")
     name = _storage_name(storage)
     if name == "Int64" and weighting.given:
@@ -390,6 +335,22 @@ def hist(
             "storage Int64 cannot hold weights. Hint: leave storage out, or hist.storage.Weight()."
         )
     return Histogram(inputs, tuple(copied(axis) for axis in axes), weighting, name)
+
+
+def _axes(arrays: Sequence[Lazy], axes: list[Any], bins: int | Sequence[int] | None) -> list[Any]:
+    """The axes given, if they fit the arrays; without any, those whose ranges are to be found."""
+    if not axes:
+        return _auto_axes(arrays, bins)
+    if bins is not None:
+        raise ResultError("md.hist got axes and bins. Hint: bins is for a histogram without axes.")
+    check_axes(axes)
+    if len(axes) != len(arrays):
+        raise ResultError(
+            f"md.hist got {len(arrays)} arrays and {len(axes)} axes. Hint: one axis for each array, in order."
+        )
+    for array, axis in zip(arrays, axes, strict=True):
+        check_input(axis, kind_of(array), described(array))
+    return axes
 
 
 def _check_order(arrays: Sequence[Lazy], items: Sequence[object]) -> None:
