@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .options import Options
     from .scene import Scene
 
-__all__ = ["BEFORE", "Ghost", "Other", "beside", "curves_of", "ghost_of", "merged", "same_bins"]
+__all__ = ["BEFORE", "Ghost", "Other", "beside", "curves_of", "ghost_of", "laid_over", "same_bins"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -108,7 +108,7 @@ def beside(curves: Curves, others: Sequence[Other]) -> Curves:
                 "md.axis.Regular(...) in place of a range that each run finds by itself"
             )
             raise ValueError(msg)
-        series += (merged(theirs, other.label),)
+        series += laid_over(theirs, other.label)
     return replace(curves, series=series)
 
 
@@ -117,10 +117,17 @@ def same_bins(a: Curves, b: Curves) -> bool:
     return np.array_equal(a.axis.own, b.axis.own) and a.profile == b.profile
 
 
+def laid_over(curves: Curves, label: str) -> tuple[Series, ...]:
+    """The samples of another run as one curve; those of a profile each by itself, for the mean of all is not that of their means."""
+    if curves.profile and len(curves.series) > 1:
+        return tuple(replace(one, name=f"{label} {one.name}", other=True) for one in curves.series)
+    return (merged(curves, label),)
+
+
 def merged(curves: Curves, label: str) -> Series:
     """The samples of another run as one curve."""
     series = curves.series
-    if len(series) == 1 or curves.profile:
+    if len(series) == 1:
         return replace(series[0], name=label, other=True)
     errors = np.sqrt(np.nansum([one.errors**2 for one in series], axis=0))
     full = None

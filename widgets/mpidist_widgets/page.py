@@ -61,11 +61,14 @@ def page(
     Raises
     ------
     ResultError
-        If one of `plots` is of no result here.
+        If one of `plots` is none, or of no result here.
     """
     receipt = card["receipt"]
     looks = {name: Look(Options(log=name in log), previous=previous) for name in results}
     for plot in plots:
+        if not hasattr(plot, "look"):
+            msg = f'plots= has {plot!r}. Hint: live plots, such as LiveHistogram("{next(iter(looks), "pt")}").follow(run)'
+            raise ResultError(msg)
         if plot.name not in looks:
             msg = f"plots= has a plot of {plot.name!r}. Hint: there are {', '.join(looks)}"
             raise ResultError(msg)

@@ -123,9 +123,9 @@ class LiveHistogram(PlotCard):
         other
             A run, which is followed as long as it goes on, or a snapshot of one, or a `hist.Hist` with the same axis.
         label
-            How the curve is called. Samples of the other run are added up.
+            How the curve is called. Samples of the other run are added up; those of a profile are a curve each.
         reference
-            Divide the others by it, in a ratio panel.
+            Divide the others by it, in a ratio panel (by the first curve, if it is a profile of several samples).
         name
             The name of the other's result, if it is another one.
         """

@@ -172,11 +172,7 @@ def compose(curves: Curves, options: Options, before: Sequence[str] = ()) -> Sce
         edges if join == 1 else np.append(edges[:-1:join], edges[-1])
         for edges in (curves.axis.edges, curves.axis.own)
     )
-    label = (
-        "mean"
-        if curves.profile
-        else _per_bin(curves.axis, join, "fraction" if options.normalise else "entries")
-    )
+    label = _value_label(curves, options, join)
     return Scene(
         curves.axis, edges, own, (*areas, *shown), total, ratios, band, curves.profile, label, ratio_label,
         tuple(filter(None, notes)), order,
@@ -273,6 +269,12 @@ def _ratios(
     label = f"{above[0].name} / {reference.name}" if len(above) == 1 else f"ratio to {reference.name}"
     label = label if len(label) <= LONGEST_LABEL else "ratio"
     return ratios, band, label
+
+
+def _value_label(curves: Curves, options: Options, join: int) -> str:
+    if curves.profile:
+        return "mean"
+    return _per_bin(curves.axis, join, "fraction" if options.normalise else "entries")
 
 
 def _per_bin(axis: AxisDrawing, join: int, what: str) -> str:

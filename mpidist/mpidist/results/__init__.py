@@ -6,7 +6,7 @@ How it works, module by module:
 2. `exact`: sums of float64 without rounding; `order`: maxima of any numbers as integers.
 3. `tally`: the state behind every result, and the arithmetic of totals; `spread`: how much chunks differ.
 4. `entries`, `kinds`: from evaluated arrays to flat weighted columns, and the checks on the user's line.
-5. `binning`, `axes`: the exact bin rule; what an axis accepts; ranges found from data. `bins`: what views draw of a histogram.
+5. `binning`, `axes`, `probe`: the exact bin rule; what an axis accepts; ranges found from data. `bins`: what views draw of a histogram.
 6. `histogram`, `scalar`, `profile`, `cutflow`, `take`, `reduce`: the results themselves; `scan`: some of them at all values of a parameter.
 """
 
