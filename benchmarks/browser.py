@@ -129,7 +129,9 @@ def main() -> None:
     """Run, hide, measure, print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--plots", type=int, default=20)
-    parser.add_argument("--files", type=int, default=400, help="of 100 000 events, which are one and the same")
+    parser.add_argument(
+        "--files", type=int, default=400, help="of 100 000 events, which are one and the same"
+    )
     parser.add_argument("--updates", type=int, default=5000)
     options = parser.parse_args()
     cells = [filled(code, options.plots, options.files) for code in (SETUP, RUN, LATENCIES, ONE)]
@@ -151,9 +153,13 @@ def main() -> None:
         page.run(5, timeout=1200)
         seconds = time.monotonic() - began
         last = heap(page)
-        print(f"load of the machine {os.getloadavg()[0]:.1f}; {options.plots} plots in view, {len(seen)} pictures")
+        print(
+            f"load of the machine {os.getloadavg()[0]:.1f}; {options.plots} plots in view, {len(seen)} pictures"
+        )
         print(f"rank 0 to all messages sent: median {median(drawn):.0f} ms")
-        print(f"rank 0 to painted and heard of: median {median(seen):.0f} ms, 9 of 10 within {quantiles(seen, n=10)[-1]:.0f} ms")
+        print(
+            f"rank 0 to painted and heard of: median {median(seen):.0f} ms, 9 of 10 within {quantiles(seen, n=10)[-1]:.0f} ms"
+        )
         print(f"a hidden tab is right again after {again:.2f} s")
         print(
             f"heap after {tenth} updates {first:.2f} MB, after {options.updates} {last:.2f} MB "

@@ -370,6 +370,7 @@ def test_another_histogram_is_laid_over_and_divided_by() -> None:
     assert plot._scene.ratio_label == "ratio"
     assert [curve.name for curve in plot._scene.curves] == ["this run", "before"]
     assert plot._scene.curves[1].values.sum() == (60 + 80) * 3  # both samples
+    assert "inside 80 · under 0 · over 0" in plot._note.value  # of this run
     plot._draw(snapshot(single(2)))
     assert len(plot._scene.curves) == 2
     press(plot, stack=True)
@@ -410,6 +411,16 @@ def test_the_former_curve_stays_as_a_ghost_until_the_new_one_has_caught_up() -> 
     plot._draw(snapshot(single(2), fraction=0.4))
     plot._draw(snapshot(single(2), fraction=0.4, final=True))
     assert plot.figure.marks == [plot._lines]
+
+
+def test_a_ghost_is_seen_as_a_whole() -> None:
+    """A profile's cross on the border of the plot would be at a wrong place."""
+    former: Any = hist.Hist.new.Reg(4, 0, 8, label="x").Mean().fill([1.0, 1.0], sample=[90.0, 110.0])
+    plot: Any = LiveHistogram("mass")
+    plot.attach(SimpleNamespace(previous=snapshot(former, fraction=0.8)))
+    plot._draw(snapshot(means(), fraction=0.2))
+    low, high = plot._limits.values
+    assert_allclose(np.ravel(plot._ghost_mark.y)[0] * (high - low) + low, 100.0, rtol=1e-4)
 
 
 def test_a_ghost_of_a_stack_is_its_sum() -> None:
