@@ -20,8 +20,8 @@ result y_c from chunk c with n_c events:
   of y_c - r n_c: var(y/d) = k/(k - 1) (1 - f) sum of e_c**2 / d**2. Few of the m chunks may have entries in a bin, and each of them
   pulls the mean to itself, so that residuals are too small; k = d**2 / sum of d_c**2 is by how many chunks of equal weight the mean is
   supported, m at most. (With m in its place, 33 % of the bands of bins with one to three entries held the final
-  mean; so do 66 to 68 %.) With k below 1.5 nothing is said. Source: Cochran, sections 2.11 and 9A as above, for the ratio of
-  two numbers of a cluster; k is Kish's effective size of a sample with unequal weights (*Survey Sampling*, section 11.7).
+  mean; so do 66 to 69 %.) With k below 1.5 nothing is said. Source: Cochran, section 2.11 and chapters 6 and 9A, for the ratio of
+  two numbers of a cluster; k is Kish's effective size of a sample with unequal weights, in *Survey Sampling*.
 
 t is Student's quantile for m - 1 (k - 1) degrees of freedom: with few chunks s2 itself is not well known.
 
