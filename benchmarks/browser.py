@@ -101,14 +101,6 @@ pacer.close()
 """
 
 
-def heap(page: Page) -> float:
-    """The used part of the page's heap after garbage collections, MB."""
-    for _ in range(3):
-        page.driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
-    found = page.driver.execute_cdp_cmd("Runtime.getHeapUsage", {})
-    return float(found["usedSize"]) / 1e6
-
-
 def filled(code: str, plots: int, files: int) -> str:
     """A cell with its numbers."""
     return code.replace("PLOTS", str(plots)).replace("FILES", str(files)).replace("DIMUON", repr(str(DIMUON)))
@@ -148,11 +140,11 @@ def main() -> None:
         drawn, seen = ([pair[i] for pair in figures] for i in (0, 1))
         page.run(3)
         page.run(4, timeout=600)
-        first = heap(page)
+        first = page.heap()
         began = time.monotonic()
         page.run(5, timeout=1200)
         seconds = time.monotonic() - began
-        last = heap(page)
+        last = page.heap()
         print(
             f"load of the machine {os.getloadavg()[0]:.1f}; {options.plots} plots in view, {len(seen)} pictures"
         )

@@ -395,6 +395,13 @@ class Page:
         known = ("beforeunload", "[anywidget] Failed to initialize model.")
         return [message for message in messages if not any(words in message for words in known)]
 
+    def heap(self) -> float:
+        """The used part of the page's heap after garbage collections, MB."""
+        for _ in range(3):  # what one collection frees may free more
+            self.driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
+        found = self.driver.execute_cdp_cmd("Runtime.getHeapUsage", {})
+        return float(found["usedSize"]) / 1e6
+
     def contrast(self, selector: str) -> float:
         """The contrast of a text with the background of the notebook. Source: WCAG 2.2, "contrast ratio"."""
         colours = self.script(

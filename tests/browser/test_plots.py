@@ -140,3 +140,40 @@ def test_a_dragged_range_becomes_a_cut(page: Page, lab: Lab) -> None:
         page.run(2)
     assert "data" in page.output_text(2)  # a number for each sample
     assert not page.console()
+
+
+UPDATES = """
+for number in range(COUNT):
+    for part in parts:
+        part._draw(found[number % 2])
+    pacer.wait()
+print(pacer.painted)
+"""
+DRAWN = """
+import ipywidgets
+from mpidist_widgets import LiveHeatmap
+from mpidist_widgets.pacer import Pacer
+
+muons, found = md.open([f"d{number}.root:Events" for number in range(4)]).Muon, []
+axes = md.axis.Regular(60, 0, 60), md.axis.Regular(48, -2.4, 2.4)
+results = {"pt": md.hist(muons.pt, axes[0]), "both": md.hist(muons.pt, muons.eta, *axes)}
+run = Run(make_plan(results), ThreadWorld(1), pace=md.Pace(period=0.0))
+run.subscribe(lambda snapshot: found.append(snapshot) if snapshot.progress.events_done else None)
+run.wait()
+parts = [LiveHistogram("pt"), LiveHeatmap("both")]
+pacer = Pacer(parts[0]._class)
+ipywidgets.VBox(parts)
+"""
+
+
+def test_the_page_does_not_grow_with_pictures(lab: Lab) -> None:
+    imports = PLAN[: PLAN.index("def slowly")]
+    few, many = (UPDATES.replace("COUNT", str(count)) for count in (100, 500))
+    page = lab.open("heap.ipynb", [imports + DRAWN, few, many])
+    page.run(0)
+    page.run(1, timeout=120)
+    before = page.heap()
+    page.run(2, timeout=170)
+    assert page.output_text(2).strip() == "600"
+    # A figure that is kept, or a transition that is queued, for each picture would be ten times as much.
+    assert page.heap() - before < 1.5
