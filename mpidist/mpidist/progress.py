@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,8 @@ class RankStatus:
     """What one rank has done so far; `seconds` by phase (see `PHASES`), `world` the number of its world in the run.
 
     `bytes_read` are stored bytes of files; `hit_bytes` those of decoded columns, and of what else was made of them, that it had
-    in memory from earlier runs. `cached_bytes` is how much it has there now.
+    in memory from earlier runs. `cached_bytes` is how much it has there now. `disk_hit_bytes` and `disk_bytes` are the same on a disk
+    of its node, if that was asked for, and `disk_trouble` the `errno` of what went wrong with it (0: nothing).
     """
 
     rank: int
@@ -37,11 +40,21 @@ class RankStatus:
     world: int = 0
     hit_bytes: int = 0
     cached_bytes: int = 0
+    disk_hit_bytes: int = 0
+    disk_bytes: int = 0
+    disk_trouble: int = 0
 
     @property
     def label(self) -> str:
         """Its number; beyond the first world that of its world before it ("1:0")."""
         return f"{self.world}:{self.rank}" if self.world else str(self.rank)
+
+    @property
+    def disk_words(self) -> str:
+        """What went wrong with the disk that it keeps things on, in words; "" for nothing."""
+        if self.disk_trouble == errno.ENOTBLK:  # what a spill says of such folders
+            return "its folder is in memory, not on a disk"
+        return os.strerror(self.disk_trouble) if self.disk_trouble else ""
 
     def __add__(self, other: RankStatus) -> RankStatus:
         seconds = {phase: self.seconds[phase] + other.seconds[phase] for phase in self.seconds}
@@ -57,6 +70,9 @@ class RankStatus:
             self.world,
             self.hit_bytes + other.hit_bytes,
             other.cached_bytes,
+            self.disk_hit_bytes + other.disk_hit_bytes,
+            other.disk_bytes,
+            other.disk_trouble,
         )
 
 

@@ -25,12 +25,12 @@ from .progress import PHASES, WORKING
 from .sheet import Grid, as_html, as_text, data, duration, percent, quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .progress import RankStatus
     from .snapshot import Snapshot
 
-__all__ = ["Report", "SlowRank", "report_of"]
+__all__ = ["Report", "SlowRank", "disk_troubles", "report_of"]
 
 ACTIVITIES: Mapping[str, tuple[str, ...]] = {
     "scanning files": ("scan",),
@@ -188,6 +188,7 @@ class Report:
         return [
             f"{done} on {count} rank{'' if count == 1 else 's'}: {rates}",
             self.verdict or f"too short to tell what limits it: {duration(self.rank_seconds)} of rank time",
+            *disk_troubles(self.ranks),
         ]
 
     def _grids(self) -> list[Grid]:
@@ -236,6 +237,20 @@ class Report:
         whole = max(self.bytes_read, 1)
         rows = tuple((name, data(count), percent(count / whole)) for name, count in shown)
         return Grid("stored bytes read, by column", ("column", "read", "share"), rows)
+
+
+def disk_troubles(ranks: Sequence[RankStatus]) -> list[str]:
+    """A line for each thing that went wrong with disks on which ranks keep what does not fit into memory."""
+    by_words: dict[str, list[RankStatus]] = {}
+    for rank in ranks:
+        if rank.disk_words:
+            by_words.setdefault(rank.disk_words, []).append(rank)
+    return [
+        f"nothing more is kept on disk by rank {first.label} on {first.host}"
+        + (f" and {len(more)} more" if more else "")
+        + f": {words} (see spill= of the launcher)"
+        for words, (first, *more) in by_words.items()
+    ]
 
 
 def report_of(snapshot: Snapshot) -> Report:

@@ -21,7 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .report import report_of
+from .report import disk_troubles, report_of
 from .sheet import data, quantity
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def render(snapshot: Snapshot) -> RenderableType:
         parts.append(Text(verdict))
     if memory := _memory(snapshot.ranks):
         parts.append(memory)
+    parts += [Text(line, style="yellow") for line in disk_troubles(snapshot.ranks)]
     if panels:
         parts.append(Columns(panels))
     others = [
@@ -151,12 +152,16 @@ def _ranks(ranks: tuple[RankStatus, ...], most: int = 8) -> Text:
 
 
 def _memory(ranks: tuple[RankStatus, ...]) -> Text | None:
-    """What the ranks have in memory from run to run, if anything."""
-    cached = sum(status.cached_bytes for status in ranks)
-    if not cached:
+    """What the ranks have in memory and on disk from run to run, if anything."""
+    names = ("bytes_read", "hit_bytes", "cached_bytes", "disk_hit_bytes", "disk_bytes")
+    read, hit, cached, disk_hit, on_disk = (
+        data(sum(getattr(status, name) for status in ranks)) for name in names
+    )
+    if not any(status.cached_bytes or status.disk_bytes for status in ranks):
         return None
-    hit, read = (sum(getattr(status, name) for status in ranks) for name in ("hit_bytes", "bytes_read"))
-    text = f"read {quantity(read)}B, had {quantity(hit)}B in memory, keep {quantity(cached)}B"
+    text = f"read {read}, had {hit} in memory, keep {cached}"
+    if any(status.disk_bytes for status in ranks):
+        text += f"; had {disk_hit} on disk, keep {on_disk} there"
     return Text(text, style="dim")
 
 

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from .spmd.memory import Memory
+from .spmd.spill import Spill
 from .spmd.threads import run_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 __all__ = ["ThreadWorld"]
 
@@ -24,12 +26,18 @@ __all__ = ["ThreadWorld"]
 class ThreadWorld:
     """`size` ranks as threads; with `inline` the one rank runs inside `submit`.
 
-    `cache` is how many bytes each rank may keep from run to run; None: what it remembers is forgotten with each run.
+    `cache` is how many bytes each rank may keep from run to run; None: what it remembers is forgotten with each run. What is too
+    much goes into files in the folder `spill`, if there is one.
     """
 
-    def __init__(self, size: int = 1, *, inline: bool = False, cache: int | None = None) -> None:
+    def __init__(
+        self, size: int = 1, *, inline: bool = False, cache: int | None = None, spill: Path | None = None
+    ) -> None:
         self.size = size
-        self.memories = None if cache is None else [Memory(cache) for _ in range(size)]
+        self.memories: list[Memory] | None = None
+        if cache is not None:
+            spills = [None if spill is None else Spill(spill) for _ in range(size)]
+            self.memories = [Memory(cache, each) for each in spills]
         self.hosts = (platform.node(),) * size
         self.ends: float | None = None
         self.alive = self.open = self.owned = True

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpidist.errors import WorldError
+from mpidist.spmd.limits import variables
 
 from .associations import check_account
 from .commands import call
@@ -19,7 +20,10 @@ from .offers import check_partition
 
 if TYPE_CHECKING:
     import logging
+    import os
     from collections.abc import Mapping
+
+    from mpidist.spmd.limits import Amount
 
 __all__ = ["Slurm"]
 
@@ -49,6 +53,9 @@ class Slurm:
     ("apptainer", "exec", "image.sif"); `python`: the interpreter of the ranks, None for this one. `wait`: seconds that the job may wait for its nodes, None for ever.
     `lease`: seconds for which the job outlives a kernel that was killed, so that another may attach its ranks.
     `timeout`: seconds from the job's begin until the ranks are up.
+    `cache`: how much memory the ranks of each node together may use for what they keep from run to run ("4 GB" or bytes; 0: they keep
+    nothing), None for a quarter of what the job has there; `spill`: a folder on a disk of each node for what does not fit, such as
+    "$TMPDIR"; `spill_limit`: how much of each disk, None for half of what is free.
 
     Raises WorldError for values that sbatch would not take.
     """
@@ -73,6 +80,9 @@ class Slurm:
     wait: float | None = None
     lease: float = 600.0
     timeout: float = 90.0
+    cache: Amount | None = None
+    spill: str | os.PathLike[str] | None = None
+    spill_limit: Amount | None = None
 
     def __post_init__(self) -> None:
         for name in ("nodes", "ranks_per_node", "cpus_per_rank"):
@@ -112,6 +122,7 @@ class Slurm:
                 "launcher", self.launcher, '"auto", "mpiexec", or a type of srun --mpi= such as "pmi2"'
             )
         _check_extra(self.extra)
+        self._limits()
 
     @property
     def size(self) -> int:
@@ -180,7 +191,8 @@ class Slurm:
         lines += [f"module load {module}" for module in self.modules]
         if self.prologue:
             lines.append(self.prologue.rstrip("\n"))
-        lines += [f"export {name}={shlex.quote(str(value))}" for name, value in self.environment.items()]
+        environment = {**self.environment, **self._limits()}
+        lines += [f"export {name}={shlex.quote(str(value))}" for name, value in environment.items()]
         engine = f"{shlex.join(self.interpreter)} -m ipyparallel.engine --mpi --log-level=40"
         if self.starter.endswith(MPIEXEC):
             lines.append(f"exec {shlex.quote(self.starter)} -n {self.size} {engine}")
@@ -188,6 +200,10 @@ class Slurm:
             # One rank that is lost is the end of an MPI world: without the option the others would wait for ever.
             lines.append(f"exec {self.starter} --ntasks={self.size} --kill-on-bad-exit=1 {engine}")
         return "\n".join(lines) + "\n"
+
+    def _limits(self) -> dict[str, str]:
+        """What ranks may keep from run to run, as variables for them."""
+        return variables("Slurm", self.cache, self.spill, self.spill_limit)
 
     def check(self) -> None:
         """Raise WorldError if Slurm is not here, has no such partition, account or qos, or the way to start ranks cannot be found out."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,3 +196,12 @@ def test_numbers_in_words() -> None:
         "12.3 ms", "3.2 s", "42 s", "3 min 20 s", "3 min", "2 h 2 min", "2 h",
     ]  # fmt: skip
     assert [data(x) for x in (0, 12.4, 999, 1000, 1.5e9)] == ["0 B", "12 B", "999 B", "1 kB", "1.5 GB"]
+
+
+def test_what_went_wrong_with_disks_is_said_once_for_all_ranks() -> None:
+    full = replace(rank(0), disk_trouble=errno.ENOSPC)
+    text = str(report(full, rank(1), replace(rank(2), disk_trouble=errno.ENOENT), replace(full, rank=3)))
+    words = "nothing more is kept on disk by rank 0 on host0 and 1 more: No space left on device (see spill="
+    assert text.count(words) == 1
+    assert text.count("by rank 2 on host2: No such file or directory") == 1
+    assert "on disk" not in str(report(rank(0)))

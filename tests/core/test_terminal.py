@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,7 +128,11 @@ def test_a_snapshot() -> None:
     warm = shown(
         terminal.render(Snapshot("run", 4, "running", (part(of, ranks=(kept, replace(kept, rank=1))),)))
     )
-    assert "read 4 MB, had 60 MB in memory, keep 90 MB" in warm
+    assert "read 4 MB, had 60 MB in memory, keep 90 MB\n" in re.sub(" +\n", "\n", warm)
+    spilled = replace(kept, disk_hit_bytes=5_000_000, disk_bytes=7_000_000, disk_trouble=errno.ENOSPC)
+    spoilt = shown(terminal.render(Snapshot("run", 5, "running", (part(of, ranks=(spilled,)),))))
+    assert "keep 45 MB; had 5 MB on disk, keep 7 MB there" in spoilt
+    assert "nothing more is kept on disk by rank 0 on host0: No space left on device" in spoilt
     assert text.count("failed: f0.root entries ") == 2
     assert "f0.root entries 0-50: ZeroDivisionError: my mistake" in text
     scanning = Snapshot("run", 1, "scanning", (), note="3 of 8 files scanned")

@@ -101,9 +101,19 @@ def test_another_mpi_is_asked_for_in_the_container() -> None:
         str(asked)
 
 
+def test_what_ranks_may_keep_is_in_the_script_for_the_node_to_read() -> None:
+    script = str(Slurm(launcher="pmi2", cache="4 GB", spill="$TMPDIR", spill_limit=1e9))
+    assert "export MPIDIST_CACHE_MEMORY='4 GB'\n" in script
+    assert "export MPIDIST_SPILL='$TMPDIR'\n" in script
+    assert "export MPIDIST_SPILL_LIMIT=1000000000.0\n" in script
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        ({"cache": "4G"}, r"Slurm\(cache='4G'\) is not an amount of bytes"),
+        ({"spill": "scratch"}, r"Slurm\(spill='scratch'\) is not a folder from the root on"),
+        ({"spill_limit": "1 GB"}, "limits nothing"),
         ({"nodes": 0}, r"nodes=0\): a whole number, 1 or more"),
         ({"ranks_per_node": 1.5}, "ranks_per_node=1.5"),
         ({"cpus_per_rank": True}, "cpus_per_rank=True"),

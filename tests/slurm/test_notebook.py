@@ -44,6 +44,7 @@ def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
 def test_what_the_options_of_connect_mean() -> None:
     line = "connect -p debug -N 2 -n 8 -t 10:00 -A atlas -q normal -c 2 -m 2G -C 'a|b' --reservation school"
     more = " --module gcc/13 --module mpich --launcher pmi2 --wait 60 --lease 30 --name mine"
+    more += " --cache '4 GB' --spill '$TMPDIR' --spill-limit 50GB"
     assert parse(line + more).name == "mine"
     assert launcher(parse(line + more)) == Slurm(
         partition="debug",
@@ -60,6 +61,9 @@ def test_what_the_options_of_connect_mean() -> None:
         launcher="pmi2",
         wait=60.0,
         lease=30.0,
+        cache="4 GB",
+        spill="$TMPDIR",
+        spill_limit="50GB",
     )
     assert launcher(parse(line.replace("connect", "script", 1) + more)) == launcher(parse(line + more))
     assert launcher(parse("connect")) == Slurm()

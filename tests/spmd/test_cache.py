@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from mpidist.errors import WorldError
 from mpidist.spmd.cache import Cache
-from mpidist.spmd.limits import cache_budget, memory_limit
+from mpidist.spmd.limits import VARIABLES, limits, memory_limit, variables
+from mpidist.world import Local
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,18 +107,65 @@ def test_it_never_holds_more_than_its_budget_and_never_drops_what_is_in_use(
             assert all(each in cache for each in used[0] | used[1])
 
 
-def test_the_variable_says_how_many_bytes() -> None:
-    assert cache_budget(4, {"MPIDIST_CACHE_BYTES": "2e9"}) == 2_000_000_000
-    assert cache_budget(4, {"MPIDIST_CACHE_BYTES": "0"}) == 0
-    for wrong in ("2GB", "-1", "inf"):
-        with pytest.raises(WorldError, match=r"MPIDIST_CACHE_BYTES=.* is not a number of bytes. Hint"):
-            cache_budget(4, {"MPIDIST_CACHE_BYTES": wrong})
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [
+        ("2e9", 2e9),
+        ("0", 0),
+        ("4 GB", 4e9),
+        ("500MB", 5e8),
+        ("1.5 GiB", 1.5 * 2**30),
+        (4e9, 4e9),
+        (7, 7),
+        ("3 kB", 3e3),
+    ],
+)
+def test_ranks_of_a_host_share_what_the_launcher_was_told(amount: str | float, expected: float) -> None:
+    told = variables("Local", amount, "/scratch", amount)
+    found = limits(4, told)
+    assert (found.memory, found.disk) == (expected // 4, expected // 4)
+    assert (str(found.folder) == "/scratch") is (expected > 0)
+
+
+@pytest.mark.parametrize("wrong", ["4G", "4 GBs", "-1", "inf", "nan", "1e999", "much", True, -3])
+def test_amounts_that_cannot_be_meant_are_refused_before_anything_starts(wrong: str | float) -> None:
+    said = r"Local\(cache=.*\) is not an amount of bytes. Hint: \"4 GB\""
+    with pytest.raises(WorldError, match=said):
+        Local(ranks=1, cache=wrong).check()
+    with pytest.raises(WorldError, match=r"spill_limit=.*is not an amount"):
+        variables("Slurm", None, "/scratch", wrong)
+
+
+def test_folders_that_cannot_be_meant_are_refused() -> None:
+    for wrong in ("scratch", "./x", "/x\0"):
+        with pytest.raises(WorldError, match=r"Local\(spill=.* is not a folder from the root on. Hint"):
+            variables("Local", None, wrong, None)
+    with pytest.raises(WorldError, match="limits nothing, for no folder is given"):
+        variables("Local", None, None, "4 GB")
+
+
+def test_a_site_may_set_the_variables_and_a_launcher_overrules_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert variables("Local", None, None, None) == {}
+    monkeypatch.setenv("MPIDIST_SPILL", "/scratch")
+    assert variables("Local", "1 GB", "", None) == {"MPIDIST_CACHE_MEMORY": "1 GB", "MPIDIST_SPILL": ""}
+    assert variables("Local", None, None, "1 GB") == {"MPIDIST_SPILL_LIMIT": "1 GB"}
+    monkeypatch.setenv("MPIDIST_CACHE_MEMORY", "all")
+    with pytest.raises(WorldError, match="MPIDIST_CACHE_MEMORY='all' is not an amount"):
+        variables("Local", None, None, None)
+    with pytest.raises(WorldError, match="MPIDIST_CACHE_MEMORY='all' is not an amount"):
+        limits(1, {VARIABLES["cache"]: "all"})
+
+
+def test_a_folder_may_be_named_by_a_variable_of_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRATCH", "/local/7")
+    assert str(limits(1, {"MPIDIST_SPILL": "$SCRATCH/me"}).folder) == "/local/7/me"
+    assert limits(1, {}).folder is None
 
 
 def test_ranks_share_a_quarter_of_what_they_may_use() -> None:
     job = {"SLURM_MEM_PER_CPU": "10", "SLURM_CPUS_ON_NODE": "4"}
     assert memory_limit(job) <= 40 << 20
-    assert cache_budget(2, job) == cache_budget(1, job) // 2 <= 5 << 20
+    assert limits(2, job).memory == limits(1, job).memory // 2 <= 5 << 20
     assert memory_limit({"SLURM_MEM_PER_NODE": "30"}) <= 30 << 20
     assert memory_limit({"SLURM_MEM_PER_NODE": "0"}) == memory_limit({})
 

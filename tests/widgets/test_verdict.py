@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from dataclasses import replace
 from pathlib import Path
 
 import mpidist as md
@@ -11,7 +13,7 @@ from mpidist.progress import RankStatus
 from mpidist.run import Run
 from mpidist.snapshot import PartState, Snapshot
 from mpidist.threadworld import ThreadWorld
-from mpidist_widgets import RunView, Verdict
+from mpidist_widgets import RankTable, RunView, Verdict
 
 DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
 
@@ -33,6 +35,17 @@ def test_it_says_what_the_report_says_and_hides_while_there_is_nothing_to_say() 
     line.show(snapshot(rank(0, "n1", 50, 8.0)))
     assert line.layout.display == ""
     assert "limited by evaluating: 100 % of rank time" in line.children[0].value
+
+
+def test_the_table_of_ranks_has_what_is_on_disk_only_if_something_is() -> None:
+    part = RankTable()
+    part.show(snapshot(rank(0, "n1", 50, 1.0)))
+    assert "disk" not in part.children[0].value
+    spilled = replace(rank(0, "<b>n1", 50, 1.0), disk_hit_bytes=5_000_000, disk_bytes=7_000_000)
+    part.show(snapshot(spilled, replace(spilled, rank=1, disk_trouble=errno.ENOSPC)))
+    shown = part.children[0].value.replace("\N{NO-BREAK SPACE}", " ")
+    assert all(words in shown for words in ("from disk", "on disk", "5.0 MB", "7.0 MB"))
+    assert "by rank 1 on &lt;b&gt;n1: No space left on device" in shown
 
 
 def test_the_names_of_hosts_are_escaped() -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from mpidist.report import disk_troubles
+
 from .live import Part, put
 from .pacer import live_while_blocked
 from .style import ALARM, DIGITS, FAINT, FONT, TEXT, message, muted, stacked_bar, table
@@ -113,6 +115,9 @@ def detail_words(snapshot: Snapshot) -> list[str]:
     hit = sum(status.hit_bytes for status in snapshot.ranks)
     if hit:
         words.append(f"{byte_text(hit)} from memory")
+    hit = sum(status.disk_hit_bytes for status in snapshot.ranks)
+    if hit:
+        words.append(f"{byte_text(hit)} from disk")
     if snapshot.final or snapshot.state in ENDED:
         words.append(f"in {duration_text(snapshot.seconds)}")
     elif progress.eta is not None and snapshot.state == "running":
@@ -231,13 +236,17 @@ class RankTable(Part):
     def show(self, snapshot: Snapshot) -> None:
         """Draw the ranks of `snapshot`."""
         if snapshot.ranks:
-            self._body.value = rank_rows(snapshot.ranks) + activity_legend()
+            troubles = "".join(message(line) for line in disk_troubles(snapshot.ranks))
+            self._body.value = rank_rows(snapshot.ranks) + activity_legend() + troubles
 
 
 def rank_rows(ranks: Sequence[RankStatus]) -> str:
     """The HTML of the table of ranks, or of hosts if there are many ranks."""
     groups: dict[str, list[RankStatus]] = {}
     by_host = len(ranks) > MOST_RANKS
+    kept = [("from memory", "hit_bytes"), ("kept", "cached_bytes")]
+    if any(status.disk_bytes or status.disk_hit_bytes for status in ranks):
+        kept += [("from disk", "disk_hit_bytes"), ("on disk", "disk_bytes")]
     for status in ranks:
         key = status.host if by_host else f"{status.label} on {status.host}"
         groups.setdefault(key, []).append(status)
@@ -251,8 +260,7 @@ def rank_rows(ranks: Sequence[RankStatus]) -> str:
                 event_text(sum(status.events for status in members)),
                 f"{sum(status.chunks_left for status in members):,}",
                 byte_text(sum(status.bytes_read for status in members)),
-                byte_text(sum(status.hit_bytes for status in members)),
-                byte_text(sum(status.cached_bytes for status in members)),
+                *(byte_text(sum(getattr(status, name) for status in members)) for _, name in kept),
                 f'<span style="color:{ALARM}">{failed}</span>' if failed else "0",
                 stacked_bar([(name, shares[name], colour) for name, _, colour in ACTIVITIES]),
             ]
@@ -264,12 +272,11 @@ def rank_rows(ranks: Sequence[RankStatus]) -> str:
         "events",
         "chunks left",
         "read",
-        "from memory",
-        "kept",
+        *(title for title, _ in kept),
         "failed",
         "time",
     ]
-    return table(head, lines, numeric=(1, 2, 3, 4, 5, 6)) + rest
+    return table(head, lines, numeric=range(1, len(head) - 1)) + rest
 
 
 def time_shares(seconds: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -45,6 +45,9 @@ FIELDS = (
     "bytes_read",
     "hit_bytes",  # of what was in memory from earlier runs
     "cached_bytes",  # in memory now
+    "disk_hit_bytes",  # of what was on the node's disk from earlier runs
+    "disk_bytes",  # there now
+    "disk_trouble",  # the errno of what went wrong with it; 0 for nothing
     "failures",
     "new_files",  # files that it has scanned, or given away, and tells now
     "unscanned",  # files that it has still to scan
@@ -182,6 +185,9 @@ class Headers:
                 world=world,
                 hit_bytes=int(self["hit_bytes"][rank]),
                 cached_bytes=int(self["cached_bytes"][rank]),
+                disk_hit_bytes=int(self["disk_hit_bytes"][rank]),
+                disk_bytes=int(self["disk_bytes"][rank]),
+                disk_trouble=int(self["disk_trouble"][rank]),
             )
             for rank in range(len(self.rows))
         )

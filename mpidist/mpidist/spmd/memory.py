@@ -19,7 +19,8 @@ from mpidist.datasets import expected_types, stamp_of
 from mpidist.ledger import pack_bits, unpack_bits
 from mpidist.spmd.cache import Cache
 from mpidist.spmd.comm import wait
-from mpidist.spmd.limits import cache_budget
+from mpidist.spmd.limits import limits
+from mpidist.spmd.spill import Spill
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,13 +50,18 @@ class Owned:
 
 @dataclass
 class Memory:
-    """What a rank knows from earlier runs. `budget` is that of its cache in bytes; None: as `mpidist.spmd.limits` says."""
+    """What a rank knows from earlier runs.
+
+    `budget` is that of its cache in bytes, `spill` where it keeps what is too much; with None as budget, both are as
+    `mpidist.spmd.limits` says.
+    """
 
     budget: int | None = 0
+    spill: Spill | None = None
     cache: Cache = field(init=False)
 
     def __post_init__(self) -> None:
-        self.cache = Cache(self.budget or 0)
+        self.cache = Cache(self.budget or 0, self.spill)
         self._files: dict[tuple[str, str], FileInfo] = {}
         self._owned: dict[tuple[str, ...], Owned] = {}
         self._digest = b""
@@ -66,9 +72,12 @@ class Memory:
         return self._digest.hex()
 
     def settle(self, ranks_here: int) -> None:
-        """Find the budget, if it is not known yet, for so many ranks on this host."""
+        """Find the budgets, if they are not known yet, for so many ranks on this host."""
         if self.budget is None:
-            self.budget = self.cache.budget = cache_budget(ranks_here)
+            found = limits(ranks_here)
+            self.budget = self.cache.budget = found.memory
+            if found.folder is not None:
+                self.spill = self.cache.spill = Spill(found.folder, found.disk, ranks_here)
 
     def forget(self) -> None:
         """Forget files and owners (the cache stays: its keys say what it holds)."""

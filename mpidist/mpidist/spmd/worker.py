@@ -54,8 +54,9 @@ class Worker:
 
     def __init__(self, plan: Plan, reader: Reader, cache: CacheView | None = None) -> None:
         self.plan, self.reader = plan, reader
+        self.cache = CacheView(Cache()) if cache is None else cache
         self.accumulators = Accumulators(plan)
-        self.recall = Recall(plan, CacheView(Cache()) if cache is None else cache)
+        self.recall = Recall(plan, self.cache)
         self.weights = [SampleWeight(sample.weight, plan) for sample in plan.dataset.samples]
         self.done = np.zeros(0, dtype=np.bool_)
         self.failed = np.zeros(0, dtype=np.bool_)
@@ -122,7 +123,7 @@ class Worker:
     ) -> dict[str, Contribution]:
         """What the chunk contributes to some results: read, evaluated, prepared."""
         reader = self.reader
-        exchanged = self.seconds["exchange"]
+        elsewhere, on_disk = self._elsewhere(), self.cache.disk_seconds
         began, before = time.perf_counter(), dict(reader.seconds)
         remaining = self.recall.remaining(names, info, chunk)
         events = reader.read(info, chunk.start, chunk.stop, remaining.buffers)
@@ -133,8 +134,8 @@ class Worker:
         )
         tick()
         evaluated = time.perf_counter()
-        exchanged_by_then = self.seconds["exchange"]
-        share = (evaluated - began - (exchanged_by_then - exchanged)) / len(names)
+        elsewhere_by_then = self._elsewhere()
+        share = (evaluated - began - (elsewhere_by_then - elsewhere)) / len(names)
         deltas: dict[str, Contribution] = {}
         place = 0
         for name in names:
@@ -150,9 +151,14 @@ class Worker:
         for phase, seconds in reader.seconds.items():
             self.seconds[phase] += seconds - before.get(phase, 0.0)
             reading += seconds - before.get(phase, 0.0)
-        self.seconds["evaluate"] += max(0.0, evaluated - began - reading - (exchanged_by_then - exchanged))
-        self.seconds["fill"] += ended - evaluated - (self.seconds["exchange"] - exchanged_by_then)
+        self.seconds["evaluate"] += max(0.0, evaluated - began - reading - (elsewhere_by_then - elsewhere))
+        self.seconds["fill"] += ended - evaluated - (self._elsewhere() - elsewhere_by_then)
+        self.seconds["read"] += self.cache.disk_seconds - on_disk
         return deltas
+
+    def _elsewhere(self) -> float:
+        """Seconds so far, in the midst of steps on a chunk, that are not of these: of exchanges, and of the cache's disk."""
+        return self.seconds["exchange"] + self.cache.disk_seconds
 
     def _commit(self, prepared: Prepared) -> None:
         chunk = prepared.chunk

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mpidist.errors import WorldError
+from mpidist.spmd.limits import variables
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
+
+    from mpidist.spmd.limits import Amount
 
 __all__ = [
     "CONTROLLER_ARGS",
@@ -109,6 +112,10 @@ class Local:
     `ranks`: how many; by default one per processor that this process may use. `mpiexec`: the command, by default
     the one of this Python environment, else the first on PATH; `options`: more arguments for it.
     `environment`: more variables for the ranks. `timeout`: seconds.
+
+    `cache`: how much memory all ranks together may use for what they keep from run to run ("4 GB" or bytes; 0: they keep nothing); by
+    default a quarter of the machine's. `spill`: a folder on a disk for what does not fit; by default there is none. `spill_limit`: how
+    much of the disk, by default half of what is free.
     """
 
     ranks: int | None = None
@@ -116,6 +123,9 @@ class Local:
     options: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float = 60.0
+    cache: Amount | None = None
+    spill: str | os.PathLike[str] | None = None
+    spill_limit: Amount | None = None
 
     @property
     def size(self) -> int:
@@ -136,7 +146,8 @@ class Local:
         return f"this machine ({os.uname().nodename})"
 
     def check(self) -> None:
-        """Raise WorldError if there is no rank, no mpi4py or no mpiexec."""
+        """Raise WorldError if there is no rank, no mpi4py or no mpiexec, or amounts are not understood."""
+        self._limits()
         if self.size < 1:
             raise WorldError(
                 f"Local(ranks={self.ranks}): at least one rank is needed. Hint: Local() takes one per processor."
@@ -174,6 +185,10 @@ class Local:
             'Hint: pip install "mpidist[embedded]", or load your MPI module and start Jupyter again.'
         )
 
+    def _limits(self) -> dict[str, str]:
+        """What ranks may keep from run to run, as variables for them."""
+        return variables("Local", self.cache, self.spill, self.spill_limit)
+
     def cluster(self, name: str, folder: Path, log: logging.Logger) -> Any:
         """The cluster of controller and MPI engines, not started."""
         import ipyparallel
@@ -186,7 +201,7 @@ class Local:
         config.MpiEngines.mpi_args = list(self.options)
         config.MpiEngines.engine_args = ["--log-level=40"]
         config.MpiEngines.stop_seconds_until_kill = STOP_SECONDS
-        config.MpiEngines.environment = {**rank_environment(folder), **self.environment}
+        config.MpiEngines.environment = {**rank_environment(folder), **self.environment, **self._limits()}
         config.Controller.stop_seconds_until_kill = STOP_SECONDS
         config.Controller.environment = {"IPYTHONDIR": str(folder)}
         return ipyparallel.Cluster(

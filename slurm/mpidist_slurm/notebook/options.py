@@ -144,6 +144,9 @@ def _add_size(command: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long the job outlives a killed kernel (default: 600)",
     )
+    add("--cache", metavar="BYTES", help='memory of each node for what ranks keep, such as "4 GB"')
+    add("--spill", metavar="FOLDER", help="on a disk of each node, for what does not fit")
+    add("--spill-limit", metavar="BYTES", help="how much of the disk (default: half of what is free)")
 
 
 def launcher(given: argparse.Namespace) -> Slurm:
@@ -164,6 +167,9 @@ def launcher(given: argparse.Namespace) -> Slurm:
         launcher=given.launcher,
         wait=given.wait,
         lease=given.lease,
+        cache=given.cache,
+        spill=given.spill,
+        spill_limit=given.spill_limit,
         **place(given),
     )
 
