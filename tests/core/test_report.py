@@ -200,8 +200,10 @@ def test_numbers_in_words() -> None:
 
 def test_what_went_wrong_with_disks_is_said_once_for_all_ranks() -> None:
     full = replace(rank(0), disk_trouble=errno.ENOSPC)
-    text = str(report(full, rank(1), replace(rank(2), disk_trouble=errno.ENOENT), replace(full, rank=3)))
+    others = (replace(rank(2), disk_trouble=errno.ENOENT), replace(rank(4), disk_trouble=errno.ENOTBLK))
+    text = str(report(full, rank(1), *others, replace(full, rank=3)))
     words = "nothing more is kept on disk by rank 0 on host0 and 1 more: No space left on device (see spill="
     assert text.count(words) == 1
     assert text.count("by rank 2 on host2: No such file or directory") == 1
+    assert text.count("by rank 4 on host4: its folder is in memory, not on a disk") == 1
     assert "on disk" not in str(report(rank(0)))

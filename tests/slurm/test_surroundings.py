@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import mpidist as md
+from mpidist.spmd.limits import Limits
 from mpidist_slurm import Slurm
 from mpidist_slurm.commands import without_options
 
@@ -68,6 +69,15 @@ def test_a_command_around_each_rank(slurm: Path, state: Path, launcher: str) -> 
     around = ("env", "AROUND=it's a 'rank'")
     with md.connect(Slurm(nodes=2, ranks_per_node=2, container=around, launcher=launcher)) as session:
         assert session.px.apply_sync(os.getenv, "AROUND") == ["it's a 'rank'"] * 4
+
+
+@pytest.mark.slurm
+def test_what_ranks_may_keep_reaches_each_node(slurm: Path, state: Path, tmp_path: Path) -> None:
+    around = {"SCRATCH": str(tmp_path)}
+    asked = Slurm(nodes=2, ranks_per_node=1, cache="2 MB", spill="$SCRATCH", environment=around)
+    with md.connect(asked) as session:
+        session.px.execute("from mpidist.spmd.limits import limits; found = limits(1)")
+        assert session.px["found"] == [Limits(2_000_000, tmp_path, None)] * 2
 
 
 @pytest.mark.slurm
