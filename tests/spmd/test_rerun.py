@@ -362,6 +362,7 @@ def test_cuts_that_are_plain_numbers_are_edited_and_run_again(files: Path) -> No
         assert bits(run_on(world, results)) == bits(run_on(ThreadWorld(1), results))
 
 
+@pytest.mark.usefixtures("everything_is_worth_keeping")
 @pytest.mark.parametrize("installed", [True, False])
 def test_what_a_run_with_another_cut_reads_is_found_once(
     files: Path, monkeypatch: pytest.MonkeyPatch, *, installed: bool
