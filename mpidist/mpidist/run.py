@@ -1,62 +1,48 @@
 """A run: the user's handle on a plan that ranks work on.
 
-What is done where, and what happens when ranks die, is `mpidist.work`; here its states become `Snapshot`s, which are published to the
-run's `Stream`.
+What is computed is `mpidist.aim`; what is done where, and what happens when ranks die, is `mpidist.work`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, cast
 
+from .aim import Aim
 from .checkpoint import run_card, save
 from .crew import Crew
-from .display import Shown, page_of
+from .display import page_of
 from .errors import ResultError, RunFailed, WorldError, near_names
 from .kept import Kept
-from .memo import Memo, Stamps
-from .parts import Parts
-from .progress import Progress
+from .observed import Observed
 from .report import report_of
-from .rescue import rescue
-from .selection import select
-from .snapshot import Snapshot
 from .spmd.loop import Pace
-from .stopping import Condition
-from .stream import Stream
-from .work import ENDED, Work
+from .work import ENDED
 from .writing import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Mapping, Sequence
     from os import PathLike
     from pathlib import Path
 
     from .crew import HasWorlds, WorldPort
-    from .errors import Failure
-    from .lazy import Lazy
-    from .ledger import Receipt
+    from .memo import Memo
     from .plan import Plan
     from .precision import StopWhen
-    from .report import Report
-    from .snapshot import Finished
+    from .snapshot import Snapshot
     from .values import Results
-    from .work import State
 
 __all__ = ["ENDED", "Run"]
 
 
-class Run(Shown):
+class Run(Observed):
     """A plan at work; made by `Session.run`.
 
     It goes on in the background: look at `snapshot` or `progress`, `wait` for it, `stop` or `pause` it. Displayed in a
     notebook it is a live view. All methods may be called from any thread.
     """
-
-    _shown_as = "run"
 
     def __init__(
         self,
@@ -72,12 +58,11 @@ class Run(Shown):
         `memo` has results of earlier runs.
         """
         number = uuid.uuid4().hex[:12]
-        self._prepare(number, time.time(), plan, pace or Pace(), memo)
+        self._aim = Aim(number, time.time(), plan, pace or Pace(), memo)
         file = None if kept is None else Kept(kept / f"run-{number}", number, plan, self.started)
-        self._aim(plan, worlds, file)
+        self._aim.take(plan, worlds, file)
         if stop_when is not None:
-            self._condition = Condition(stop_when)
-            self.subscribe(self._stop_if_met)
+            self._aim.stop_when(stop_when)
         self._work.begin()
 
     @classmethod
@@ -88,115 +73,10 @@ class Run(Shown):
         """
         kept, parts, names = Kept.read(file)
         run = cls.__new__(cls)
-        run._prepare(kept.id, kept.started, kept.plan, Pace(), None)
-        run._use(kept.plan, parts, Crew.attached(kept.id, parts, names, worlds), kept)
+        run._aim = Aim(kept.id, kept.started, kept.plan, Pace(), None)
+        run._aim.use(kept.plan, parts, Crew.attached(kept.id, parts, names, worlds), kept)
         run._work.take_over()
         return run
-
-    def _prepare(self, number: str, started: float, plan: Plan, pace: Pace, memo: Memo | None) -> None:
-        self.id, self.started, self._pace = number, started, pace
-        self.stream: Stream[Snapshot] = Stream(f"mpidist-stream-{number}")
-        self.previous: Snapshot | None = None
-        self._reused: Mapping[str, Finished] = {}
-        self._memo, self._stamps = memo or Memo(), Stamps(plan)
-        self._lock = threading.RLock()
-        self._sequence = self._aims = 0
-        self._saved = ""
-        self._condition = Condition()
-
-    def _aim(self, plan: Plan, worlds: Sequence[WorldPort], file: Kept | None = None) -> None:
-        """Work on `plan` from now on; not yet begun."""
-        reused = {} if file is not None else self._memo.recall(plan, self.id)
-        self._reused = reused
-        rest = plan.results.keys() - reused.keys()
-        parts = Parts(plan.only(rest) if reused and rest else plan, self._pace, detached=file is not None)
-        if not rest:
-            parts.excuse()
-        number = f"{self.id}-{self._aims}" if self._aims else self.id
-        self._aims += 1
-        self._use(plan, parts, Crew(number, parts, worlds, range(len(worlds))), file)
-
-    def _use(self, plan: Plan, parts: Parts, crew: Crew, file: Kept | None) -> None:
-        self.plan = plan
-        work = Work(
-            crew.run, parts, crew, file, lambda note: self._publish(work, note), lambda: self._rested(work)
-        )
-        self._work = work
-
-    # --------------------------------------------------------------------- looking
-
-    @property
-    def state(self) -> State:
-        """ "starting", "scanning", "running", "paused", "done", "stopped" or "failed"."""
-        return self._work.state
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """The values of the parameters now, by name (see `set`)."""
-        return dict(self.plan.parameters)
-
-    @property
-    def reused(self) -> tuple[str, ...]:
-        """The names of the results that did not have to be computed, for an earlier run, or other values before, had them."""
-        return tuple(self._reused)
-
-    @property
-    def snapshot(self) -> Snapshot | None:
-        """The newest consistent state, or None before the first."""
-        return self.stream.latest
-
-    @property
-    def progress(self) -> Progress:
-        """Progress in events; all zero before the first snapshot."""
-        snapshot = self.snapshot
-        if snapshot is None:
-            return Progress(0, 0, 0, 0, 0, 0.0, 0.0, None, ())
-        return snapshot.progress
-
-    @property
-    def failures(self) -> tuple[Failure, ...]:
-        """Chunks and files that failed, with file, entries, rank, exception and the user's lines."""
-        return self.snapshot.failures if self.snapshot is not None else ()
-
-    @property
-    def receipt(self) -> Receipt:
-        """What the results contain, and what they lack."""
-        if self.snapshot is None:
-            self._raise_error()
-            msg = "the run has no snapshot yet. Hint: run.wait()"
-            raise RunFailed(msg)
-        return self.snapshot.receipt
-
-    def report(self) -> Report:
-        """Why it is slow, now or at its end: time by phase of all ranks and of each, bytes by column, and a verdict in a line."""
-        return report_of(self.snapshot or Snapshot(self.id, 0, self.state, ()))
-
-    @property
-    def error(self) -> BaseException | None:
-        """What ended the run from outside (a rank that died, ...), or None."""
-        return self._work.error
-
-    @property
-    def losses(self) -> tuple[str, ...]:
-        """The worlds that have ended while the run went on with others, in words."""
-        return self._work.losses
-
-    def subscribe(self, callback: Callable[[Snapshot], None]) -> Callable[[], None]:
-        """Call `callback` with each newest snapshot, from the stream's thread; returns a function that ends it."""
-        return self.stream.subscribe(callback)
-
-    def select(self, name: str, low: float | None = None, high: float | None = None) -> Lazy:
-        """A lazy mask of what lies in a range of a histogram or profile, for further results: ``low <= x < high``.
-
-        `x` is the first array of the result `name`, so the mask has a value for each event, or for each entry of its lists.
-        None leaves an end open. With the edges of bins it selects exactly their content.
-
-        Raises
-        ------
-        ResultError
-            If there is no such result, it has no axis of numbers, or the range is empty.
-        """
-        return select(self.plan, name, low, high)
 
     # --------------------------------------------------------------------- waiting
 
@@ -238,9 +118,9 @@ class Run(Shown):
             hint = (
                 "Hint: run.result(partial=True) gives what is there; run.retry() processes what is missing."
             )
-            if self._saved:
+            if self._aim.saved:
                 hint = (
-                    f"The time of its ranks was over; what is there is saved in {self._saved}. "
+                    f"The time of its ranks was over; what is there is saved in {self._aim.saved}. "
                     "Hint: session.add(...) or md.connect(...), and run.retry(session) does the rest there."
                 )
             if self.state == "paused":
@@ -275,10 +155,6 @@ class Run(Shown):
             unsubscribe()
         return self.result()
 
-    def _raise_error(self) -> None:
-        if self._work.error is not None:
-            raise self._work.error
-
     # -------------------------------------------------------------------- steering
 
     def stop(self) -> None:
@@ -301,69 +177,8 @@ class Run(Shown):
         WorldError
             If the ranks are gone, or the run is detached.
         """
-        with self._lock:
-            plan = self.plan.with_parameters(parameters)
-            before = self._work
-            changed = plan.parameters != self.plan.parameters
-            if not changed and before.state not in ("stopped", "failed"):
-                return self
-            if changed and all(plan.key(name) == self.plan.key(name) for name in plan.results):
-                self.plan = plan
-                self._condition.restart(self._sequence)
-                self._show(before)
-                return self
-            if before.detached:
-                msg = "the parameters of a detached run cannot be changed. Hint: session.run(..., parameters={...}) again"
-                raise WorldError(msg)
-            self._keep_previous()
-            self._condition.restart(self._sequence)
-            self._aim(plan, before.crew.used)
-            self._work.parts.wish = before.parts.wish
-        before.stop()
-        self._work.begin()
+        self._aim.set(parameters)
         return self
-
-    def scan(self, name: str) -> Any:
-        """A result of `md.scan` at all values of its parameter: a hist.Hist with a last axis for it, as far as the run is.
-
-        Raises ResultError if it is not scanned, RunFailed if there is nothing yet.
-        """
-        if name not in self.plan.results or self.plan.results[name].scanned is None:
-            scanned = [each for each, result in self.plan.results.items() if result.scanned is not None]
-            hint = f"there are {', '.join(scanned)}" if scanned else f"{name}=md.scan(param, md.hist(...))"
-            msg = f"run.scan: {name!r} is no result at all values of a parameter. Hint: {hint}"
-            raise ResultError(msg)
-        snapshot = self.snapshot
-        if snapshot is None or name not in snapshot.results:
-            msg = f"the run has nothing of {name!r} yet. Hint: run.wait()"
-            raise RunFailed(msg)
-        return snapshot.scan(name)
-
-    def _show(self, work: Work) -> None:
-        """Publish what is there in another way: no rank has to do anything for it."""
-        final = work.rest.is_set() and work.ended
-        self._publish(work, final=final)
-        if final:
-            self.stream.close()
-
-    def _keep_previous(self) -> None:
-        """Keep the newest snapshot for comparison, unless an earlier one knows more."""
-        now, before = self.snapshot, self.previous
-        if now is None or not now.parts or now.parameters != self.plan.parameters:
-            return
-        if before is None or now.progress.fraction >= before.progress.fraction:
-            self.previous = now
-
-    def _stop_if_met(self, snapshot: Snapshot) -> None:
-        with self._lock:
-            work = self._work
-        reason = self._condition.met(snapshot)
-        if not reason:
-            return
-        with self._lock:  # its parameters may have been set
-            decided = work is self._work and self._condition.decide(snapshot, reason)
-        if decided:
-            work.stop()
 
     def add(self, **results: object) -> Run:
         """Let the run have further results, from the next slice on: ``run.add(met=md.hist(...))``. Does not wait; returns the run itself.
@@ -382,29 +197,7 @@ class Run(Shown):
         WorldError
             If the ranks are gone, or the run is detached.
         """
-        with self._lock:
-            before, work = self.plan, self._work
-            plan = before.with_results(results)
-            if work.detached:
-                msg = "nothing can be added to a detached run. Hint: session.run(...) begins another one for these results"
-                raise WorldError(msg)
-            fresh = plan.results.keys() - before.results.keys()
-            if not fresh:
-                return self
-            if before.results.keys() <= self._reused.keys():  # nothing was computed so far
-                self._aim(plan, work.crew.used)
-                self._work.parts.wish = work.parts.wish
-                self._work.begin()
-                return self
-            self.plan = plan
-            self._reused = {**self._reused, **self._memo.recall(plan.only(fresh), self.id)}
-            if fresh <= self._reused.keys():
-                self._show(work)
-                return self
-            work.extend(plan.only(plan.results.keys() - self._reused.keys()))
-            if work.ended:
-                return self.retry()
-            self._publish(work)
+        self._aim.add(results)
         return self
 
     def pause(self) -> None:
@@ -438,18 +231,11 @@ class Run(Shown):
             worlds = cast("HasWorlds", world).worlds if hasattr(world, "worlds") else [world]
             if not worlds:
                 raise WorldError(f"{world!r} has no ranks yet. Hint: session.add(...) starts some.")
-        with self._lock:
-            self._work.retry(worlds)
-            self._condition.disarm()  # it is to do all
+        self._aim.retry(worlds)
         adopt = getattr(world, "adopt", None)
         if adopt is not None:  # a session
             adopt(self)
         return self
-
-    @property
-    def worlds(self) -> list[WorldPort]:
-        """The worlds that it uses."""
-        return self._work.crew.used
 
     def join(self, world: WorldPort) -> None:
         """Let further ranks take part: they take work from the others at the next slice. No effect on a run that has ended."""
@@ -461,48 +247,6 @@ class Run(Shown):
         Chunks that take longer than `patience` seconds are ended, and done again by the others.
         """
         self._work.leave(world, patience)
-
-    # ------------------------------------------------------------------ publishing
-
-    def _publish(self, work: Work, note: str = "", *, final: bool = False) -> None:
-        with self._lock:
-            if work is not self._work:
-                return  # it was about other values of parameters
-            with work.lock:
-                parts, waiting = work.parts.states(), work.parts.waiting()
-                if not work.parts.pool and not parts and self._reused:
-                    parts = next(iter(self._reused.values())).source.parts  # nothing had to be done
-                self._sequence += 1
-                snapshot = Snapshot(
-                    self.id,
-                    self._sequence,
-                    work.state,
-                    parts,
-                    final and work.ended,
-                    note,
-                    waiting,
-                    self._condition.reason if work.state == "stopped" else "",
-                    self.plan.parameters,
-                    tuple(self.plan.results),
-                    self._reused,
-                )
-            if parts or note:
-                self.stream.reopen()
-                self.stream.publish(snapshot)
-
-    def _rested(self, work: Work) -> None:
-        """The last snapshot, for now or for ever."""
-        self._publish(work, final=True)
-        with self._lock:
-            if work is not self._work:
-                return
-            if work.ended:
-                self.stream.close()
-            plan, snapshot = self.plan, self.snapshot
-        if work.state == "done" and snapshot is not None:
-            self._memo.remember(snapshot, plan, self._stamps)
-        if work.out_of_time and snapshot is not None:
-            self._saved = rescue(snapshot, self.started)
 
     # -------------------------------------------------------------------- outcomes
 
@@ -544,11 +288,3 @@ class Run(Shown):
             msg = "there is nothing to save yet"
             raise RunFailed(msg)
         return snapshot
-
-    def __repr__(self) -> str:
-        progress = self.progress
-        names = ", ".join(self.plan.results)
-        text = f"<Run {self.id} {self.state}: {progress.events_done} of {progress.events_total} events"
-        if self.failures:
-            text += f", {len(self.failures)} failed"
-        return f"{text}; {names}>"

@@ -16,6 +16,7 @@ import pytest
 import uproot
 
 import mpidist as md
+from mpidist.aim import Aim
 from mpidist.checkpoint import run_card
 from mpidist.errors import LazyUsage, ResultError, WorldError
 from mpidist.memo import Memo
@@ -379,13 +380,13 @@ def test_several_threads_add_to_a_run_that_has_ended(
 ) -> None:
     run = begin(files)
     run.wait()
-    both, retry = threading.Barrier(2), Run.retry
+    both, retry = threading.Barrier(2), Aim.retry
     problems: list[WorldError] = []
 
-    def together(run: Run) -> Run:
+    def together(aim: Aim, worlds: Any) -> None:
         with contextlib.suppress(threading.BrokenBarrierError):
             both.wait(0.2)
-        return retry(run)
+        retry(aim, worlds)
 
     def add(name: str) -> None:
         try:
@@ -393,7 +394,7 @@ def test_several_threads_add_to_a_run_that_has_ended(
         except WorldError as error:
             problems.append(error)
 
-    monkeypatch.setattr(Run, "retry", together)
+    monkeypatch.setattr(Aim, "retry", together)
     threads = [threading.Thread(target=add, args=(name,)) for name in ("phi", "own")]
     for thread in threads:
         thread.start()

@@ -16,6 +16,7 @@ import pytest
 import uproot
 
 import mpidist as md
+from mpidist.aim import Aim
 from mpidist.chunks import Cost
 from mpidist.datasets import Reader, scan
 from mpidist.errors import ResultError, RunFailed, WorldError
@@ -527,15 +528,15 @@ def test_a_retry_at_the_moment_of_the_end_is_waited_for(
 ) -> None:
     """The state says that the run has ended a moment before its thread does: that must not end the wait for the retry."""
     at_end, go_on = threading.Event(), threading.Event()
-    rested = Run._rested
+    rested = Aim._rested
 
-    def slowly(run: Run, work: Any) -> None:
-        rested(run, work)
+    def slowly(aim: Aim, work: Any) -> None:
+        rested(aim, work)
         if not at_end.is_set():
             at_end.set()
             go_on.wait(30)
 
-    monkeypatch.setattr(Run, "_rested", slowly)
+    monkeypatch.setattr(Aim, "_rested", slowly)
     pt = md.open(f"{files}/*.root:Events").Muon.pt
     run = run_on(1, {"n": md.count(md.apply(gate, pt))})
     gate.wait()
