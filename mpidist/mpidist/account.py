@@ -1,8 +1,9 @@
 """Which parts of a run have which results, and how much of the data each result contains.
 
 All results that a run begins with have the same parts, in which each event is once. A result that is added later (`Run.add`) is in
-the parts that began since then, and in others that do for it alone what was done before: each event is once in these too.
-How much there is in all is known from the parts of the first results.
+the parts that began since then, and in others that do for it alone what was done before (`again`): each event is once in these too.
+How much there is in all is known from the first parts, those that do not do anything again, also when the results that the run began
+with are removed.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ class Counted(Protocol):
 
     @property
     def seconds(self) -> float: ...
+
+    @property
+    def again(self) -> bool: ...
 
 
 P = TypeVar("P", bound=Counted)
@@ -87,8 +91,7 @@ class Accounts(Generic[P]):
         }
         # A result that has just been added is in no part yet.
         places |= {name: () for name in names if name not in every}
-        # The first name of the first part is one of those that the run began with.
-        first = next(iter(places.values()), ())
+        first = tuple(number for number, part in enumerate(parts) if not part.again)
         whole = _samples([parts[number] for number in first], waiting)
         made: dict[tuple[int, ...], Account[P]] = {}
         for some in {first: None, **dict.fromkeys(places.values())}:
@@ -99,7 +102,7 @@ class Accounts(Generic[P]):
         self._by_name = {name: made[some] for name, some in places.items()}
 
     def __getitem__(self, name: str) -> Account[P]:
-        """That of a result; of one that is not computed: of the first ones."""
+        """That of a result; of one that is not computed: of the first parts."""
         return self._by_name.get(name, self.first)
 
     @property
@@ -121,7 +124,7 @@ class Accounts(Generic[P]):
 
     def covered(self) -> dict[str, int]:
         """The number of events in each result, if they are not alike."""
-        if len({account.events_done for account in self.all}) < 2:
+        if len({account.events_done for account in self._by_name.values()}) < 2:
             return {}
         return {name: account.events_done for name, account in self._by_name.items()}
 

@@ -13,6 +13,7 @@ from .crew import Crew
 from .errors import WorldError
 from .memo import Memo, Stamps
 from .parts import Parts
+from .rehearsal import rehearse
 from .rescue import rescue
 from .snapshot import Snapshot
 from .stopping import Condition
@@ -20,7 +21,7 @@ from .stream import Stream
 from .work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from .crew import WorldPort
     from .kept import Kept
@@ -130,28 +131,85 @@ class Aim:
     def add(self, results: Mapping[str, object]) -> None:
         """See `Run.add`."""
         with self._lock:
-            before, work = self.plan, self.work
-            plan = before.with_results(results)
-            if work.detached:
-                msg = "nothing can be added to a detached run. Hint: session.run(...) begins another one for these results"
+            plan, missing, _ = self._with(results)
+        if missing:  # without the lock: snapshots go on
+            rehearse(plan.only(missing))
+        with self._lock:
+            plan, missing, at_hand = self._with(results)  # it may have changed meanwhile
+            work, before = self.work, (self.plan, self.work, self.reused)
+            if plan is self.plan:
+                return
+            if missing:
+                self._require_ranks(missing)
+            try:
+                if self.plan.results.keys() <= self.reused.keys():  # nothing was computed so far
+                    self._take_anew(plan)
+                    self.work.begin()
+                    return
+                self.plan, self.reused = plan, {**self.reused, **at_hand}
+                if missing:
+                    self._extend(work, missing)
+                else:
+                    self._show(work)
+            except WorldError:  # the ranks have ended at this moment: all or nothing
+                self.plan, self.work, self.reused = before
+                raise
+
+    def _with(self, results: Mapping[str, object]) -> tuple[Plan, frozenset[str], Mapping[str, Finished]]:
+        """The plan with further results; the names of those that must be computed, and the others. Raises what `Run.add` does; under the lock."""
+        plan = self.plan.with_results(results)
+        if self.work.detached:
+            msg = "nothing can be added to a detached run. Hint: session.run(...) begins another one for these results"
+            raise WorldError(msg)
+        fresh = plan.results.keys() - self.plan.results.keys()
+        at_hand = self._memo.recall(plan.only(fresh), self.id)
+        return plan, frozenset(fresh - at_hand.keys()), at_hand
+
+    def _computed(self) -> Plan:
+        """What of the plan is not at hand."""
+        return self.plan.only(self.plan.results.keys() - self.reused.keys())
+
+    def _extend(self, work: Work, missing: frozenset[str]) -> None:
+        """Let the results `missing` be computed. Raises WorldError if no ranks can be reached; then they are not."""
+        if work.extend(self._computed()):
+            self._condition.disarm()
+        if not work.ended:
+            self._publish(work)
+            return
+        try:
+            self.retry(())
+        except WorldError:
+            rest = self._computed()
+            work.reduce(rest.only(rest.results.keys() - missing), missing)
+            raise
+
+    def remove(self, name: str) -> None:
+        """See `Run.remove`."""
+        with self._lock:
+            plan, before = self.plan.without(name), self.work
+            if before.detached:
+                msg = "nothing can be removed from a detached run. Hint: run.stop(), and session.run(...) for the other results"
                 raise WorldError(msg)
-            fresh = plan.results.keys() - before.results.keys()
-            if not fresh:
+            at_hand = name in self.reused
+            if at_hand or plan.results.keys() - self.reused.keys():
+                self.plan = plan
+                self.reused = {each: known for each, known in self.reused.items() if each != name}
+                if not at_hand:
+                    before.reduce(self._computed(), frozenset({name}))
+                self._show(before)
                 return
-            if before.results.keys() <= self.reused.keys():  # nothing was computed so far
-                self._take_anew(plan)
-                self.work.begin()
-                return
-            self.plan = plan
-            self.reused = {**self.reused, **self._memo.recall(plan.only(fresh), self.id)}
-            if fresh <= self.reused.keys():
-                self._show(work)
-                return
-            work.extend(plan.only(plan.results.keys() - self.reused.keys()))
-            if work.ended:
-                self.retry(())
-            else:
-                self._publish(work)
+            self._take_anew(plan)  # nothing is left to be computed
+        before.stop()
+        self.work.begin()
+
+    def _require_ranks(self, names: Collection[str]) -> None:
+        """Raise WorldError if there are no ranks to go on with."""
+        if not any(world.alive for world in self.work.crew.used):
+            msg = (
+                f"the run has no ranks any more to compute {', '.join(sorted(names))} on; nothing was added. "
+                "Hint: run.retry(session), with a session that has some, then run.add(...) again."
+            )
+            raise WorldError(msg)
 
     def retry(self, worlds: Sequence[WorldPort]) -> None:
         """See `Run.retry`; on `worlds` if there are any."""

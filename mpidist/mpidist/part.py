@@ -32,12 +32,14 @@ __all__ = ["Part", "Share"]
 class Share:
     """Work to be done: a lease, and the names of the results that lack it.
 
-    Its `owner` is the part that answers for it until another has begun with it (None: no part has had it yet).
+    Its `owner` is the part that answers for it until another has begun with it (None: no part has had it yet). What is done `again` is
+    done already, but not for results that were added later.
     """
 
     owner: Part | None
     lease: Lease
     names: frozenset[str]
+    again: bool = False
 
 
 @dataclass(eq=False)
@@ -55,6 +57,8 @@ class Part:
     task: Start
     world: int = 0
     shares: Sequence[Share] = ()
+    again: bool = False
+    """Whether others answer for its events: it does them again, for results that were added later."""
     hosts: Sequence[str] = ()
     table: Table | None = None
     plan: Plan | None = None
@@ -68,9 +72,13 @@ class Part:
     shed: bool = False
     """Whether all that it lacks is others' work."""
     wanted: frozenset[str] = frozenset()
-    """The results that what it lacks is to be done for: its own, and those that were added to the run since."""
+    """The results that what it lacks is to be done for: its own and those that were added to the run since, without those that were removed."""
     joining: frozenset[str] = frozenset()
     """Added results for which what it has done is still to be done."""
+    dropped: frozenset[str] = frozenset()
+    """Those of its own results that were removed from the run: its states are without them."""
+    called: bool = False
+    """Whether it is called back for another reason than its results."""
     gifts: int = 0
     """The number of the last request to give work away; `gifts_met` of the last that was met."""
     gifts_met: int = 0
@@ -79,6 +87,7 @@ class Part:
     given: Lease = NOTHING
     elsewhere: Lease = NOTHING
     _failures: tuple[Failure, ...] = ()
+    _left: Plan | None = None
 
     @property
     def lease(self) -> Lease:
@@ -87,8 +96,8 @@ class Part:
 
     @property
     def recalled(self) -> bool:
-        """Whether its ranks are to end it, for what it lacks is to be done for more results."""
-        return self.wanted > self.task.plan.results.keys()
+        """Whether its ranks are to end it, for what it lacks is to be done for other results."""
+        return self.called or bool(self.dropped) or self.wanted > self.task.plan.results.keys()
 
     def receive(self, meta: Mapping[str, Any], buffers: Sequence[Any]) -> Lease:
         """Take in one message of a rank; gives what its ranks have given away with it."""
@@ -108,6 +117,7 @@ class Part:
         self.void = not meta["work"]
         plan = self.task.plan
         self.plan = plan.settle(self.probed) if self.probed else plan
+        self._left = None
         samples = tuple(sample.name for sample in plan.dataset.samples)
         self.table = Table((), (), samples, tuple(meta["expected"]))
 
@@ -180,9 +190,31 @@ class Part:
             plan,
             time.time() - seconds if self.state is None else self.state.began,
             dict(zip(plan.columns, sums[len(sums) - len(plan.columns) :].tolist(), strict=True)),
+            self.again,
         )
+        if self.dropped:
+            self.state = self._without_dropped(self.state)
         if self.elsewhere:
             self.state = self._answering(self.state)
+
+    # ---------------------------------------------------------------- what is removed
+
+    def drop(self, names: frozenset[str]) -> None:
+        """Let some results be no more; one that gets the name of such a one later is another."""
+        self.wanted -= names
+        self.joining -= names
+        own = names & self.task.plan.results.keys()
+        if own - self.dropped:
+            self.dropped |= own
+            self._left = None
+            if self.state is not None:
+                self.state = self._without_dropped(self.state)
+
+    def _without_dropped(self, state: PartState) -> PartState:
+        if self._left is None:
+            self._left = state.plan.only(state.plan.results.keys() - self.dropped)
+        totals = {key: total for key, total in state.totals.items() if key[1] not in self.dropped}
+        return replace(state, plan=self._left, totals=totals)
 
     # ---------------------------------------------------------------- who answers
 

@@ -9,10 +9,13 @@ A part can let go of work: its ranks give some away (`Part.given`), or it has en
 pool with its owner; when another part has begun with it, the owner hands it over. A part that ends before it has a state returns its
 shares to the pool, as if it had never been. So the receipt is right at every moment, whoever dies.
 
-Results can be added. All of the above is about the *first* results, those that the run began with: every event is in one place for
-them. What is not done for them yet is done for the added ones at the same time: parts at work are recalled, and what they lack
-goes into the pool for more results. What is done already goes into the pool once more, for the added results alone; parts
-that work on that take no part in the account of the first ones.
+Results can be added. All of the above is about the *first* parts and shares. What is not done in them yet is done for the added results at the
+same time: parts at work are recalled, and what they lack goes into the pool for all results. What is done already goes into the pool
+once more, for the added results alone, to be done *again*; parts that work on that take no part in the account of the first ones.
+
+Results can be removed, also those that the run began with. Parts at work on them are recalled; states are without them. What was to be
+done again for nothing else is forgotten. First parts stay, even without any result: they say which events there are, and what of it
+is done for which others.
 
 Nothing here knows threads or ranks: `mpidist.work` calls it under its lock.
 """
@@ -30,7 +33,6 @@ from .spmd.task import Start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from collections.abc import Set as AbstractSet
 
     from .plan import Plan
     from .snapshot import PartState
@@ -48,14 +50,13 @@ class Parts:
     def __init__(self, plan: Plan, pace: Pace, *, detached: bool = False) -> None:
         self._plan, self._pace, self._detached = plan, pace, detached
         self._parts: list[Part] = []
-        self._first = frozenset(plan.results)
         self._numbers = 0
         self._void: Part | None = None
         self._unbegun = Lease.whole(plan.dataset.files)
         self._probed: dict[str, object] = {}
         self.probing = bool(plan.probes())
         """Whether the ranges of open axes are not known yet: then only one part may be at work, which finds them."""
-        self.pool: list[Share] = [Share(None, self._unbegun, self._first)]
+        self.pool: list[Share] = [Share(None, self._unbegun, frozenset(plan.results))]
         self.wish = Wish()
 
     def excuse(self) -> None:
@@ -77,7 +78,8 @@ class Parts:
 
     def states(self) -> tuple[PartState, ...]:
         """The latest states; their sum is the state of the run."""
-        states = tuple(part.state for part in self._parts if part.state is not None and not part.void)
+        own = (part for part in self._parts if part.wanted and not part.void)
+        states = tuple(part.state for part in own if part.state is not None)
         if not states and self._void is not None and self._void.state is not None:
             return (self._void.state,)
         return states
@@ -112,21 +114,24 @@ class Parts:
 
     def claim(self, weights: Mapping[int, float]) -> list[Part]:
         """Divide the pool over worlds (numbers) by their weights, or what of it is for most results; gives their new parts."""
-        names = max((share.names for share in self.pool), key=len, default=self._first)
+        if not self.pool:
+            return []
+        most = max(self.pool, key=lambda share: (not share.again, len(share.names)))
+        kind = (most.again, most.names)
         shares: dict[int, list[Share]] = {world: [] for world in weights}
         for share in self.pool:
-            if share.names == names:
+            if (share.again, share.names) == kind:
                 leases = share.lease.divided(list(weights.values()), self._sample)
                 for world, lease in zip(weights, leases, strict=True):
                     if lease:
-                        shares[world].append(Share(share.owner, lease, names))
-        self.pool = [share for share in self.pool if share.names != names]
-        made = [self._made(world, own, names) for world, own in shares.items() if own]
+                        shares[world].append(replace(share, lease=lease))
+        self.pool = [share for share in self.pool if (share.again, share.names) != kind]
+        made = [self._made(world, own) for world, own in shares.items() if own]
         self._parts += made
         return made
 
-    def _made(self, world: int, shares: Sequence[Share], names: frozenset[str]) -> Part:
-        lease = NOTHING
+    def _made(self, world: int, shares: Sequence[Share]) -> Part:
+        lease, again, names = NOTHING, shares[0].again, shares[0].names
         for share in shares:
             lease |= share.lease
         everything = lease == Lease.whole(self._plan.dataset.files)
@@ -139,7 +144,7 @@ class Parts:
             self._numbers,
             self.wish,
         )
-        return Part(task, world, shares, wanted=names)
+        return Part(task, world, shares, again, wanted=names)
 
     def extend(self, plan: Plan) -> None:
         """Let there be more results: those of `plan`, a plan with the same first ones (see `Plan.with_results`).
@@ -147,33 +152,54 @@ class Parts:
         What is not done yet is done for them too, what is done once more for them alone. Parts at work that are `recalled`
         should be told to stop.
         """
-        names = plan.results.keys() - self._plan.results.keys()
+        names = frozenset(plan.results.keys() - self._plan.results.keys())
         self._settle(plan)
-        self.pool = [replace(share, names=self._joined(share.names, names)) for share in self.pool]
+        self.pool = [
+            share if share.again else replace(share, names=share.names | names) for share in self.pool
+        ]
         for part in self._parts:
-            if self._is_first(part.wanted):
+            if not part.again:
                 part.wanted |= names
                 part.joining |= names
                 if part.end == "done" or part.shed:  # else when it ends or is shed
                     self._join(part)
+
+    def remove(self, names: frozenset[str], plan: Plan) -> None:
+        """Let some results be no more: those of `plan`, at least one, are left. Parts at work that are `recalled` should be told to stop."""
+        self._probed = {name: value for name, value in self._probed.items() if name not in names}
+        self._settle(plan)
+        left = [replace(share, names=share.names - names) for share in self.pool]
+        self.pool = [share for share in left if share.names]
+        for part in tuple(self._parts):
+            part.drop(names)
+            if not part.wanted and part.end not in ("", "paused"):
+                self._parts.remove(part)
+        if self._void is not None:
+            self._void.drop(names)
+
+    def redo(self) -> None:
+        """Let be done again what has failed in parts that had a result which was removed."""
+        for part in self:
+            if part.end == "done" and part.dropped:
+                self.shed(part)
+
+    def recall(self) -> None:
+        """Let what parts lack that are at work, or stopped, be done by others: they should be told to stop."""
+        for part in self:
+            if part.end == "stopped":
+                self.shed(part)
+            part.called |= part.end in ("", "paused")
 
     def _settle(self, plan: Plan) -> None:
         """Work on `plan` from now on, with the ranges of open axes that are known."""
         self._plan = plan.settle(self._probed)
         self.probing = bool(self._plan.probes())
 
-    def _is_first(self, names: frozenset[str]) -> bool:
-        """Whether these are names of work that counts for the first results."""
-        return names >= self._first
-
-    def _joined(self, names: frozenset[str], more: AbstractSet[str]) -> frozenset[str]:
-        return names | more if self._is_first(names) else names
-
     def _join(self, part: Part) -> None:
         """What a part has done is to be done for the results that were added since."""
         done = part.worked()
         if done and part.joining:
-            self.pool.append(Share(None, done, part.joining))
+            self.pool.append(Share(None, done, part.joining, again=True))
         part.joining = frozenset()
 
     def receive(self, part: Part, meta: Mapping[str, Any], buffers: Sequence[Any]) -> None:
@@ -184,10 +210,10 @@ class Parts:
         given = part.receive(meta, buffers)
         if part.void:
             return
-        if given:
-            self.pool.append(Share(part, given, part.wanted))
+        if given and part.wanted:
+            self.pool.append(Share(part, given, part.wanted, part.again))
         if meta["kind"] == "begin" and self.probing:
-            self._probed |= part.probed
+            self._probed |= {name: value for name, value in part.probed.items() if name not in part.dropped}
             self._settle(self._plan)
         if fresh and part.state is not None:
             for share in part.shares:
@@ -199,10 +225,14 @@ class Parts:
     def ended(self, part: Part, how: Literal["done", "stopped", "paused", "lost", "failed"]) -> None:
         """A part's task has ended. If it has no state that counts, its work is as it was before."""
         part.end = how
-        if part.state is None or (part.void and how != "paused"):
+        if not part.wanted and how != "paused":  # all of its results were removed
+            self._parts.remove(part)
+        elif part.state is None or (part.void and how != "paused"):
             self._parts.remove(part)
             self.pool += [replace(share, names=part.wanted) for share in part.shares]
             self._void = part if part.void else self._void
+        elif how == "done" and part.dropped:  # what has failed may have done so for what was removed
+            self.shed(part)
         elif how == "done":
             self._join(part)
 
@@ -214,8 +244,8 @@ class Parts:
         if part.end in ("lost", "failed") and not part.proven:
             part.forget()
         rest = part.remainder()
-        if rest:
-            self.pool.append(Share(part, rest, part.wanted))
+        if rest and part.wanted:
+            self.pool.append(Share(part, rest, part.wanted, part.again))
         self._join(part)
 
     def giver(self) -> Part | None:

@@ -138,6 +138,29 @@ class Plan:
         needs = replace(self._known, buffers=full.buffers, columns=columns)
         return replace(full, needs=needs) if fresh else self
 
+    def without(self, name: str) -> Plan:
+        """The same plan without a result, and without parameters that only this one has. Chunks are cut as before: some of them may be done.
+
+        Raises ResultError if there is no such result, or no other.
+        """
+        if name not in self.results:
+            near = near_names(name, self.results)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(self.results)}"
+            msg = f"the run has no result {name!r}. Hint: {hint}"
+            raise ResultError(msg)
+        if len(self.results) == 1:
+            msg = (
+                f"{name!r} is the only result of the run. Hint: run.add(...) another one first, or run.stop()"
+            )
+            raise ResultError(msg)
+        left = replace(
+            self, results={each: self.results[each] for each in self.results if each != name}, needs=None
+        )
+        columns = tuple(dict.fromkeys(self.cut + left.columns))
+        needs = replace(self._known, buffers=left.buffers, columns=columns)
+        values = {each: value for each, value in self.parameters.items() if each in left.params}
+        return replace(left, needs=needs, parameters=values)
+
     def _has(self, name: str, result: object) -> bool:
         """Whether the very same result is there; another one of this name is an error."""
         own = self.results.get(name)

@@ -161,8 +161,8 @@ class Run(Observed):
         """End the run at the next slice and keep what is there. Does not wait; no effect on a run that has ended."""
         self._work.stop()
 
-    def set(self, **parameters: object) -> Run:
-        """Compute with other values of parameters: ``run.set(pt_cut=25)``. Does not wait; returns the run itself.
+    def set(self, **parameters: object) -> None:
+        """Compute with other values of parameters: ``run.set(pt_cut=25)``. Does not wait.
 
         What is under way is ended at the next slice, with nothing kept of it; `previous` has the last snapshot of the former values.
         Results that do not depend on what has changed, and those whose values were computed before, are at hand at once
@@ -178,15 +178,15 @@ class Run(Observed):
             If the ranks are gone, or the run is detached.
         """
         self._aim.set(parameters)
-        return self
 
-    def add(self, **results: object) -> Run:
-        """Let the run have further results, from the next slice on: ``run.add(met=md.hist(...))``. Does not wait; returns the run itself.
+    def add(self, **results: object) -> None:
+        """Let the run have further results, from the next slice on: ``run.add(met=md.hist(...))``. Does not wait for it.
 
-        What is not processed yet is processed for all results together, with each column read once; then what was done before is
-        gone through again for the new ones. Until then each shows how much of the data it contains (`Snapshot.coverage`). The
-        final values do not depend on when they were added. Chunks stay as they were cut for the first results.
-        A paused run begins with them when it goes on; one that has ended goes on, as with `retry`.
+        First they are tried here, on a few events of local files (`mpidist.rehearsal`); what your code raises there is raised, and the run
+        is left as it is. What is not processed yet is processed for all results together, with each column read once; then what was
+        done before is gone through again for the new ones. Until then each shows how much of the data it contains
+        (`Snapshot.coverage`). The final values do not depend on when they were added. Chunks stay as they were cut for the first results.
+        A paused run begins with them when it goes on; one that has ended, or was told to stop, goes on, as with `retry`.
 
         Raises
         ------
@@ -195,10 +195,26 @@ class Run(Observed):
         LazyUsage
             For arrays of another data set.
         WorldError
-            If the ranks are gone, or the run is detached.
+            If there are no ranks to go on with, or the run is detached.
+
+        After any of them the run has none of the new results.
         """
         self._aim.add(results)
-        return self
+
+    def remove(self, name: str) -> None:
+        """Let the run have a result no more, from the next slice on: one that was added, or one that it began with. Does not wait.
+
+        What has failed while it was computed with the others is tried again, unless the run has ended: then `retry` does so. Its name
+        is free for another one.
+
+        Raises
+        ------
+        ResultError
+            If there is no such result, or no other.
+        WorldError
+            If the run is detached.
+        """
+        self._aim.remove(name)
 
     def pause(self) -> None:
         """Hold the run at the next slice: its ranks keep their state and are free for `%px`. Does not wait."""

@@ -48,6 +48,8 @@ class PartState:
     plan: Plan
     began: float = 0.0
     column_bytes: Mapping[str, int] = field(default_factory=dict)
+    again: bool = False
+    """Whether its events are also in another part, of other results (see `mpidist.account`)."""
 
 
 @dataclass(frozen=True, repr=False)

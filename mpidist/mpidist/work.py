@@ -214,13 +214,37 @@ class Work:
             self.parts.wish = Wish(self.parts.wish.number + 1, sample)
             self.crew.tell(wish(*self.parts.wish))
 
-    def extend(self, plan: Plan) -> None:
-        """Work on a plan with more results from the next slice on; if it is at rest, when it goes on."""
+    def extend(self, plan: Plan) -> bool:
+        """Work on a plan with more results from the next slice on; if it is at rest, when it goes on.
+
+        A stop that has not taken effect yet is taken back, as if it had and there was a retry then; whether there was one.
+        """
         with self.lock:
             self.parts.extend(plan)
-            for part in self.parts.active:
-                if part.recalled:  # else it works on results that were added before
-                    self.crew[part.world].control(self._id, "stop")
+            stopping = self._word == "stop"
+            if stopping:
+                self._word = ""
+                self.parts.recall()
+            self._call_back()
+        return stopping
+
+    def reduce(self, plan: Plan, names: frozenset[str]) -> None:
+        """Work on a plan without the results `names` from the next slice on.
+
+        What has failed while it had them is done again, unless the run has ended.
+        """
+        with self.lock:
+            self.parts.remove(names, plan)
+            if not self.ended:
+                self.parts.redo()
+            self._call_back()
+
+    def _call_back(self) -> None:
+        """Stop the parts that are to be done for other results. Under the lock."""
+        for part in self.parts.active:
+            if part.recalled:  # else it works on results that were added before
+                self.crew[part.world].control(self._id, "stop")
+        self._inbox.look()  # there may be something in the pool
 
     def retry(self, worlds: Sequence[WorldPort]) -> None:
         """Do what is missing, on `worlds` if there are any, else on those that were in use."""
@@ -307,6 +331,7 @@ class Work:
             tasks: list[Task] = []
             if not (self._word or self.error):
                 tasks = [(part, part.task) for part in self.crew.divide()]
+                tasks += self._wake([part for part in self.parts.paused if part.called])
             elif self._word == "stop" and not self.error and not self.parts.active:
                 tasks = self._wake(self.parts.paused)  # they had heard a pause before
             over = not tasks and not self.parts.active
@@ -377,6 +402,8 @@ class Work:
             gone = part.world not in self.crew or not world.open
             self.parts.ended(part, meta["state"])
             called_back = part.recalled and meta["state"] == "stopped" and world.open
+            if part.called and word == "pause":  # from before the stop that was taken back
+                word = ""
             if (gone and others) or called_back:  # it has left, or its time is over, or there is more to do
                 self.parts.shed(part)
                 word = "" if others or not gone else "pause"  # nobody is left to do it

@@ -165,7 +165,7 @@ def test_added_results_get_every_event(
     until(lambda: run.progress.chunks_done > 4)
     snapshots: list[md.Snapshot] = []
     run.subscribe(snapshots.append)
-    assert run.add(**results_of(opened(files), *ADDED)) is run
+    run.add(**results_of(opened(files), *ADDED))
     brake.hurry()
     assert run.parameters == {"cut": 20.0}
     complete(run, expected, *FIRST, *ADDED)
@@ -235,27 +235,53 @@ def test_nothing_is_lost_or_counted_twice_whatever_happens(
     mortal = Mortal(2)
     worlds = [ThreadWorld(1), mortal, ThreadWorld(1)]
     run = begin(files, *worlds[: dice.randint(2, 3)])
-    waiting = [ADDED, LATER]
+    waiting = [*ADDED, *LATER]
     names = list(FIRST)
-    for _ in range(6):
-        until(lambda: run.progress.chunks_done > dice.randint(0, 3) or run.state in ("done", "paused"))
+    for _ in range(8):
+        until(
+            lambda: (
+                run.progress.chunks_done > dice.randint(0, 3) or run.state in ("done", "paused", "stopped")
+            )
+        )
         time.sleep(dice.random() * 0.02)
-        act = dice.choice(["add", "add", "stop", "pause", "die", "leave", "none"])
+        act = dice.choice(["add", "add", "fail", "remove", "stop", "pause", "die", "leave", "none"])
         if act == "add" and waiting:
-            more = waiting.pop(0)
+            more = [waiting.pop(dice.randrange(len(waiting))) for _ in range(min(len(waiting), 2))]
             names += more
             run.add(**results_of(opened(files), *more))
+        elif act == "fail" and "bad" not in names:
+            run.add(bad=bad(opened(files)))
+            names.append("bad")
+        elif act == "remove" and len(names) > 1:
+            gone = dice.choice(names)
+            names.remove(gone)
+            run.remove(gone)
+            if gone != "bad":
+                waiting.append(gone)
         elif act in ("stop", "pause"):
             getattr(run, act)()
-            run.wait()
-            if run.state == "paused":
+            if dice.random() < 0.5:
+                run.wait()
+                if run.state == "paused":
+                    run.resume()
+                elif run.state == "stopped":
+                    run.retry()
+            elif waiting:  # which goes on after a stop
+                names.append(waiting.pop())
+                run.add(**results_of(opened(files), names[-1]))
                 run.resume()
-            elif run.state == "stopped":
-                run.retry()
         elif act == "die":
             mortal.die()
         elif act == "leave" and len(run.worlds) > 1:
             run.leave(run.worlds[-1], 1.0)
+    if "bad" in names:
+        if len(names) == 1:
+            names.append(waiting.pop())
+            run.add(**results_of(opened(files), names[-1]))
+        names.remove("bad")
+        run.remove("bad")
+    while run.wait().state != "done" or run.failures:
+        (run.resume if run.state == "paused" else run.retry)()
     complete(run, expected, *names)
 
 
@@ -295,7 +321,7 @@ def test_what_cannot_be_added_is_said_and_changes_nothing(files: Path, expected:
         run.add(eta=events.eta)
     with pytest.raises(LazyUsage, match="two data sets"):
         run.add(other=md.count(md.open(f"{files}/d0.root:Events").pt))
-    assert run.add(**results_of(opened(files), "n")) is run  # the cell was run again
+    run.add(**results_of(opened(files), "n"))  # the cell was run again
     complete(run, expected, *FIRST)
     assert run.snapshot is not None
     assert run.snapshot.processed == ALL
@@ -343,7 +369,8 @@ def test_files_are_looked_at_for_the_columns_of_added_results(tmp_path: Path, y:
     )
     run = Run(make_plan({"n": md.count(events.x)}), ThreadWorld(1), pace=PACE)
     assert run.result().n == 200
-    results = run.add(total=md.sum(events.y)).result(partial=True)
+    run.add(total=md.sum(events.y))
+    results = run.result(partial=True)
     assert (results.n, results.total) == (200, 100)
     assert not run.receipt.complete
     assert run.receipt.files_failed == 1
@@ -459,15 +486,21 @@ def test_a_run_whose_last_ranks_leave_while_they_are_called_back_is_paused(
     complete(run, expected, *FIRST, "phi")
 
 
-def test_nothing_is_left_to_do_when_an_added_result_has_failed(files: Path) -> None:
-    def fail(pt: ak.Array) -> ak.Array:
-        if ak.backend(pt) == "cpu" and len(pt):
-            raise ZeroDivisionError("my mistake")
-        return pt
+def fail_on_ranks(pt: ak.Array) -> ak.Array:
+    """Not where a result is tried before it is added."""
+    if ak.backend(pt) == "cpu" and len(pt) and "rank" in threading.current_thread().name:
+        raise ZeroDivisionError("my mistake")
+    return pt
 
+
+def bad(events: Any) -> Any:
+    return md.count(md.apply(fail_on_ranks, events.pt))
+
+
+def test_nothing_is_left_to_do_when_an_added_result_has_failed(files: Path) -> None:
     run = begin(files)
     run.wait()
-    run.add(bad=md.count(md.apply(fail, opened(files).pt)))
+    run.add(bad=bad(opened(files)))
     run.wait()
     assert run.state == "done"
     assert run.failures[0].message == "my mistake"
@@ -475,3 +508,268 @@ def test_nothing_is_left_to_do_when_an_added_result_has_failed(files: Path) -> N
     assert run.progress.eta == 0
     assert run.snapshot is not None
     assert set(run.result(partial=True)) >= set(FIRST)
+
+
+# -------------------------------------------------------------------- before it is added
+
+
+def broken(pt: ak.Array) -> ak.Array:
+    if ak.backend(pt) == "cpu" and len(pt) > 1:
+        raise KeyError("jet_btag")
+    return pt
+
+
+def test_what_fails_on_a_few_events_is_not_added(files: Path, expected: dict[str, object]) -> None:
+    run = begin(files)
+    with pytest.raises(KeyError, match="jet_btag") as caught:
+        run.add(phi=md.count(md.apply(broken, opened(files).phi)))
+    assert "dry run in the kernel" in str(caught.value.__notes__)
+    assert list(run.plan.results) == [*FIRST]
+    run.add(**results_of(opened(files), "phi"))
+    complete(run, expected, *FIRST, "phi")
+    with pytest.raises(KeyError):
+        run.add(eta=md.count(md.apply(broken, opened(files).phi)))
+    complete(run, expected, *FIRST, "phi")
+
+
+def test_what_fails_on_no_event_or_a_single_one_is_added(files: Path) -> None:
+    def few(pt: ak.Array) -> ak.Array:
+        if ak.backend(pt) == "cpu" and len(pt) < 2:
+            raise ValueError("too few")
+        return pt
+
+    run = begin(files)
+    run.add(few=md.count(md.apply(few, opened(files).pt)))
+    run.result()
+
+
+def test_files_that_cannot_be_read_are_no_fault_of_a_result(tmp_path: Path) -> None:
+    file = Path(written(tmp_path / "a.root", x=np.ones(10)).rpartition(":")[0])
+    events = md.open(f"{file}:Events")
+    run = Run(make_plan({"n": md.count(events.x)}), ThreadWorld(1), pace=PACE)
+    run.wait()
+    file.write_bytes(b"no file")
+    run.add(total=md.sum(events.x))
+    run.wait()
+    assert run.receipt.files_failed == 1
+
+
+class Gone(ThreadWorld):
+    """Ranks that are found to have ended when they are sent something, unless they `live`."""
+
+    live = True
+
+    def submit(self, run_id: str, task: bytes, on_message: Any, on_end: Any) -> None:
+        if not self.live:
+            self.alive = self.open = False
+            raise WorldError("the ranks are gone")
+        super().submit(run_id, task, on_message, on_end)
+
+
+@pytest.mark.parametrize("first", [FIRST, ("auto",)])
+@pytest.mark.parametrize("known", [True, False])
+def test_without_ranks_nothing_is_added(
+    files: Path, expected: dict[str, object], *, first: tuple[str, ...], known: bool
+) -> None:
+    memo, world = Memo(), Gone(1)
+    if len(first) == 1:  # all at hand
+        begin(files, names=first, memo=memo).wait()
+    run = begin(files, world, names=first, memo=memo)
+    run.wait()
+    world.live, world.alive, world.open = False, not known, not known
+    before = run.plan
+    with pytest.raises(WorldError, match="nothing was added" if known else "ranks are gone"):
+        run.add(**results_of(opened(files), "phi"))
+    assert run.plan is before
+    run.wait()
+    assert run.snapshot is not None
+    assert run.snapshot.names == first
+    run.retry(ThreadWorld(1))
+    run.add(**results_of(opened(files), "phi"))
+    complete(run, expected, *first, "phi")
+
+
+# ---------------------------------------------------------------------- after a stop
+
+
+def test_what_is_added_goes_on_whether_a_stop_has_taken_effect_or_not(
+    files: Path, expected: dict[str, object], brake: Brake
+) -> None:
+    run = begin(files, ThreadWorld(1), ThreadWorld(1))
+    until(lambda: run.progress.chunks_done > 4)
+    run.stop()  # its ranks are in a chunk
+    run.add(**results_of(opened(files), "phi"))
+    brake.hurry()
+    complete(run, expected, *FIRST, "phi")
+    run = begin(files)
+    run.stop()
+    run.wait()
+    run.add(**results_of(opened(files), "phi"))
+    complete(run, expected, *FIRST, "phi")
+
+
+def test_what_is_added_goes_on_after_a_pause_and_a_stop(
+    files: Path, expected: dict[str, object], brake: Brake
+) -> None:
+    run = begin(files, ThreadWorld(1), ThreadWorld(1))
+    until(lambda: run.progress.chunks_done > 4)
+    run.pause()
+    run.stop()
+    run.add(**results_of(opened(files), "phi"))
+    brake.hurry()
+    complete(run, expected, *FIRST, "phi")
+
+
+def test_a_condition_that_was_met_does_not_stop_what_is_added_then(
+    files: Path, expected: dict[str, object], brake: Brake
+) -> None:
+    plan = make_plan(results_of(opened(files), *FIRST))
+    run = Run(plan, ThreadWorld(1), pace=PACE, stop_when=lambda snapshot: snapshot.progress.chunks_done > 4)
+    until(lambda: run._work._word == "stop" or run.state == "stopped")
+    run.add(**results_of(opened(files), "phi"))
+    brake.hurry()
+    complete(run, expected, *FIRST, "phi")
+    assert not run.receipt.reason
+
+
+# --------------------------------------------------------------------------- removed
+
+
+@pytest.mark.parametrize("sizes", [(2,), (1, 1)])
+def test_what_has_failed_is_done_again_when_the_result_that_fails_is_removed(
+    files: Path, expected: dict[str, object], sizes: tuple[int, ...], brake: Brake
+) -> None:
+    run = begin(files, *map(ThreadWorld, sizes))
+    until(lambda: run.progress.chunks_done > 4)
+    run.add(bad=bad(opened(files)), **results_of(opened(files), "phi"))
+    brake.on = False
+    until(lambda: run.failures)
+    run.remove("bad")
+    brake.hurry()
+    complete(run, expected, *FIRST, "phi")
+    assert not run.failures
+    assert list(run.plan.results) == [*FIRST, "phi"]
+
+
+def test_what_has_failed_in_a_run_that_has_ended_is_done_by_a_retry(
+    files: Path, expected: dict[str, object]
+) -> None:
+    run = begin(files)
+    run.add(**results_of(opened(files), "phi"))
+    run.wait()
+    run.add(bad=bad(opened(files)))
+    run.wait()
+    assert run.failures
+    run.remove("bad")  # all that is left has all events
+    complete(run, expected, *FIRST, "phi")
+    plan = make_plan({**results_of(opened(files), "n"), "bad": bad(opened(files))})
+    run = Run(plan, ThreadWorld(2), pace=PACE)
+    run.wait()
+    assert run.progress.events_done == 0
+    run.remove("bad")
+    assert run.state == "done"
+    assert len(run.failures) == run.receipt.failed > 0
+    run.retry()
+    complete(run, expected, "n")
+
+
+@pytest.mark.parametrize("when", ["at once", "later", "paused", "at the end"])
+def test_results_that_a_run_began_with_can_be_removed(
+    files: Path, expected: dict[str, object], when: str, brake: Brake
+) -> None:
+    run = begin(files, ThreadWorld(1), ThreadWorld(1))
+    if when == "at the end":
+        brake.hurry()
+        run.wait()
+    elif when != "at once":
+        until(lambda: run.progress.chunks_done > 4)
+    if when == "paused":
+        run.pause()
+        run.wait()
+    run.add(**results_of(opened(files), "phi", "hard"))
+    for name in (*FIRST, "hard"):
+        run.remove(name)
+        assert name not in run.plan.results
+        assert run.snapshot is None or name not in run.snapshot.results
+    assert run.parameters == {}
+    brake.hurry()
+    if when == "paused":
+        run.resume()
+    complete(run, expected, "phi")
+    run.add(**results_of(opened(files), "auto", "hard"))
+    complete(run, expected, "phi", "auto", "hard")
+
+
+def test_the_name_of_a_result_that_was_removed_is_free(
+    files: Path, expected: dict[str, object], brake: Brake
+) -> None:
+    events = opened(files)
+    run = begin(files)
+    until(lambda: run.progress.chunks_done > 4)
+    run.add(eta=md.sum(events.phi), phi=md.hist(events.eta, bins=5))
+    run.remove("eta")
+    run.remove("auto")
+    run.add(eta=md.hist(events.eta, bins=25), auto=md.hist(events.phi, bins=7))  # before a slice has ended
+    brake.on = False
+    until(lambda: "auto" in run.snapshot.results if run.snapshot is not None else False)
+    run.remove("auto")
+    run.remove("phi")
+    run.add(auto=md.hist(events.pt, bins=30), phi=md.sum(events.phi))
+    brake.hurry()
+    complete(run, expected, "n", "w", "eta", "auto", "phi")
+
+
+def test_the_last_line_of_a_cell_shows_no_second_view(files: Path, expected: dict[str, object]) -> None:
+    run = begin(files)
+    for word, given in (
+        ("add", results_of(opened(files), "hard")),
+        ("set", {"cut": 3.0}),
+        ("remove", {"name": "hard"}),
+    ):
+        assert getattr(run, word)(**given) is None
+    complete(run, expected, *FIRST)
+
+
+def test_what_is_at_hand_can_be_removed(files: Path, expected: dict[str, object]) -> None:
+    memo = Memo()
+    begin(files, memo=memo).wait()
+    run = begin(files, memo=memo)
+    run.add(**results_of(opened(files), "phi", "hard"))
+    run.remove("auto")
+    run.remove("n")
+    assert run.reused == ("w",)
+    complete(run, expected, "w", "phi", "hard")
+    run.remove("phi")
+    run.remove("hard")
+    complete(run, expected, "w")
+    run.add(**results_of(opened(files), "phi"))
+    complete(run, expected, "w", "phi")
+    run.remove("w")
+    complete(run, expected, "phi")
+
+
+def test_columns_of_a_result_that_was_removed_are_not_looked_for(tmp_path: Path) -> None:
+    x = np.ones(100)
+    events = md.open([written(tmp_path / "a.root", x=x, y=x), written(tmp_path / "b.root", x=x)])
+    run = Run(make_plan({"n": md.count(events.x)}), ThreadWorld(1), pace=PACE)
+    run.add(total=md.sum(events.y))
+    run.wait()
+    assert run.receipt.files_failed == 1
+    run.remove("total")
+    run.retry()
+    assert run.result().n == 200
+
+
+def test_what_cannot_be_removed_is_said(files: Path, tmp_path: Path, expected: dict[str, object]) -> None:
+    run = begin(files, names=("n", "auto"))
+    with pytest.raises(ResultError, match=r"no result 'autto'. Hint: did you mean auto\?"):
+        run.remove("autto")
+    run.remove("auto")
+    with pytest.raises(ResultError, match=r"'n' is the only result of the run. Hint: run.add"):
+        run.remove("n")
+    complete(run, expected, "n")
+    run = Run(make_plan(results_of(opened(files), *FIRST)), ThreadWorld(1), pace=PACE, kept=tmp_path)
+    with pytest.raises(WorldError, match=r"removed from a detached run. Hint: run.stop"):
+        run.remove("n")
+    run.stop()
+    run.wait()

@@ -78,7 +78,7 @@ def test_only_what_depends_on_a_parameter_is_computed_again(files: Path) -> None
     before = run.result()
     assert run.parameters == {"cut": 20.0, "side": "all", "eta": 2.4}
     assert run.previous is None
-    assert run.set(cut=30.0) is run
+    run.set(cut=30.0)
     after = run.result()
     assert world.tasks == [["all", "hard", "near", "text"], ["hard"]]
     assert run.reused == ("near", "all", "text")
@@ -104,7 +104,8 @@ def test_values_that_were_there_before_are_at_hand_at_once(files: Path) -> None:
     world = Counted()
     run = Run(make_plan(results(files)), world, pace=FAST)
     before = run.result()
-    run.set(cut=30.0).wait()
+    run.set(cut=30.0)
+    run.wait()
     tasks = len(world.tasks)
     snapshots: list[md.Snapshot] = []
     run.subscribe(snapshots.append)
@@ -165,7 +166,8 @@ def test_what_is_computed_again_is_cut_as_before_and_reads_nothing(
     )  # several chunks a file, whose size depends on the columns
     run = Run(make_plan(results(files)), ThreadWorld(1, cache=10**9), pace=FAST)
     chunks = run.wait().receipt.chunks_total
-    run.set(cut=30.0).wait()
+    run.set(cut=30.0)
+    run.wait()
     assert run.reused == ("near", "all", "text")
     assert run.receipt.chunks_total == chunks > 6
     assert run.snapshot is not None
@@ -177,7 +179,8 @@ def test_the_same_values_change_nothing(files: Path) -> None:
     world = Counted()
     run = Run(make_plan(results(files)), world, pace=FAST)
     run.wait()
-    run.set(cut=20.0).wait()
+    run.set(cut=20.0)
+    run.wait()
     assert len(world.tasks) == 1
 
 
@@ -206,7 +209,8 @@ def test_results_of_a_run_that_lacks_something_are_not_taken(files: Path) -> Non
     run = Run(make_plan(results(files)), world, pace=FAST)
     run.wait()
     assert run.failures
-    run.set(cut=30.0).wait()
+    run.set(cut=30.0)
+    run.wait()
     assert world.tasks[-1] == ["all", "hard", "near", "text"]
     assert run.reused == ()
 
@@ -336,7 +340,8 @@ def test_a_condition_counts_for_new_values_too_but_not_for_a_retry(files: Path) 
     made = {"slow": md.count(md.apply(slow, md.open(f"{files}/*.root:Events").Muon.pt)), **results(files)}
     run = Run(make_plan(made), ThreadWorld(1), pace=Pace(period=0.001), stop_when=enough)
     assert run.wait().state == "stopped"
-    assert run.set(cut=40.0).wait().state == "stopped"
+    run.set(cut=40.0)
+    assert run.wait().state == "stopped"
     assert run.receipt.reason == "enough"
     assert run.retry().wait().state == "done"
     assert run.receipt.complete

@@ -162,7 +162,8 @@ def passes(file: Path) -> dict[float, md.Results]:
 @pytest.mark.parametrize("kind", MADE)
 def test_each_value_is_that_of_a_pass(scanned: Run, passes: dict[float, md.Results], kind: str) -> None:
     for value in SOME:
-        assert scanned.set(cut=value).state == "done"
+        scanned.set(cut=value)
+        assert scanned.state == "done"
         assert bits(scanned.result()[kind]) == bits(passes[value][kind]), value
     assert len({repr(bits(results[kind])) for results in passes.values()}) > 3
 
@@ -178,7 +179,8 @@ def test_samples_and_their_weights(file: Path, ranks: int) -> None:
         expected = Run(
             make_plan({kind: MADE[kind](events, value) for kind in kinds}), ThreadWorld(1)
         ).result()
-        found = run.set(cut=value).result()
+        run.set(cut=value)
+        found = run.result()
         assert {kind: bits(found[kind]) for kind in kinds} == {kind: bits(expected[kind]) for kind in kinds}
     whole = run.scan("count of items")
     assert [axis.name for axis in whole.axes] == ["dataset", "cut"]
@@ -293,7 +295,8 @@ def test_all_values_as_one_histogram(file: Path) -> None:
     assert whole.axes[1].label == "cut [GeV]"
     assert np.allclose(whole.axes[1].centers, VALUES)
     for place, value in enumerate(VALUES):
-        assert np.array_equal(whole[:, place].view(flow=True), run.set(cut=value).result().x.view(flow=True))
+        run.set(cut=value)
+        assert np.array_equal(whole[:, place].view(flow=True), run.result().x.view(flow=True))
         assert run.scan("n")[place] == run.result().n
     with pytest.raises(ResultError, match=r"run.scan: 'met' is no result at all values.*there are x, n"):
         run.scan("met")
@@ -315,7 +318,8 @@ def test_what_is_swept_for_one_is_known_for_all_runs_of_a_session(file: Path) ->
     assert run.state == "done"
     assert world.tasks == 1
     assert bits(run.result().x) == bits(md.compute(x=md.hist(events.x[events.x > 1.1], BINS)).x)
-    assert bits(run.set(cut=0.2).result().x) == bits(md.compute(x=md.hist(events.x[events.x > 0.2], BINS)).x)
+    run.set(cut=0.2)
+    assert bits(run.result().x) == bits(md.compute(x=md.hist(events.x[events.x > 0.2], BINS)).x)
 
 
 def test_a_range_is_found_at_the_loosest_value(file: Path, tmp_path: Path) -> None:
@@ -323,8 +327,10 @@ def test_a_range_is_found_at_the_loosest_value(file: Path, tmp_path: Path) -> No
     run = Run(
         make_plan({"x": md.scan(TENTHS, md.hist(events.x[events.x > TENTHS], bins=12))}), ThreadWorld(2)
     )
-    low = run.set(cut=0.1).result().x
-    high = run.set(cut=1.2).result().x
+    run.set(cut=0.1)
+    low = run.result().x
+    run.set(cut=1.2)
+    high = run.result().x
     assert low.axes == high.axes
     assert low.sum() > high.sum()
     run.save(tmp_path / "run.h5")
@@ -340,7 +346,9 @@ def test_the_range_of_a_scan_as_a_cut(file: Path) -> None:
     mask = run.select("x", 0.5, 1.0)
     again = make_plan({"n": md.count(events.x[events.x > TENTHS][mask])})
     expected = md.compute(n=md.count(events.x[(events.x > 0.5) & (events.x < 1.0) & (events.x >= 0.5)])).n
-    assert Run(again, ThreadWorld(1)).set(cut=0.5).result().n == expected
+    run = Run(again, ThreadWorld(1))
+    run.set(cut=0.5)
+    assert run.result().n == expected
 
 
 REFUSED: dict[str, tuple[Callable[[Any, Any], Any], str]] = {

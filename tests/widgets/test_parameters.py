@@ -92,11 +92,11 @@ def test_only_the_newest_values_are_computed(run: Run, monkeypatch: pytest.Monke
     asked: list[dict[str, object]] = []
     entered, go = threading.Event(), threading.Event()
 
-    def slowly(**values: object) -> Run:
+    def slowly(**values: object) -> None:
         asked.append(values)
         entered.set()
         go.wait(20)
-        return Run.set(run, **values)
+        Run.set(run, **values)
 
     monkeypatch.setattr(run, "set", slowly)
     part = Parameters().follow(run)
@@ -117,7 +117,7 @@ def test_computing_is_shown_until_a_snapshot_has_the_new_value(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = Parameters().follow(run)
-    monkeypatch.setattr(run, "set", lambda **_: run)
+    monkeypatch.setattr(run, "set", lambda **_: None)
     part.controls["pt_cut"].value = 30
     eventually(lambda: not part._sending)
     assert run.snapshot is not None
@@ -146,7 +146,8 @@ def test_a_refused_value_is_explained_and_forgotten_when_corrected(run: Run) -> 
 
 def test_the_controls_follow_values_set_by_code(run: Run) -> None:
     part = Parameters().follow(run)
-    run.set(pt_cut=33, factor=0.5).wait()
+    run.set(pt_cut=33, factor=0.5)
+    run.wait()
     eventually(lambda: part.controls["pt_cut"].value == 33)
     assert part.controls["factor"].value == 0.5
     assert run.parameters == {"pt_cut": 33, "factor": 0.5}

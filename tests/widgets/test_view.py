@@ -161,6 +161,27 @@ def test_an_added_result_gets_its_card_and_says_what_it_contains(
     view.close()
 
 
+def test_a_result_that_was_removed_takes_its_card_and_its_slider_along(events: Any) -> None:
+    pt = events.Muon.pt
+    cut = md.param("cut", 30.0, min=0, max=60)
+    run = start({"pt": md.hist(pt[pt > cut], bins=10), "n": md.count(pt), "eta": md.count(events.Muon.eta)})
+    run.wait()
+    view = RunView(run)
+    assert list(view.cards) == ["pt"]
+    run.remove("pt")
+    run.remove("eta")
+    eventually(lambda: not view.cards and "eta" not in plain(view._values))
+    eventually(lambda: not view.parameters.controls)
+    assert "n" in plain(view._values)
+    run.add(pt=md.hist(pt, events.Muon.eta, bins=5), eta=md.take(pt, 2))  # others of the same names
+    eventually(
+        lambda: {name: type(card) for name, card in view.cards.items()} == {"pt": LiveHeatmap, "eta": Listing}
+    )
+    run.remove("n")
+    eventually(lambda: view._values not in view.deck._extra)
+    view.close()
+
+
 def test_a_finished_run_is_drawn_at_once_and_not_followed(run: Run) -> None:
     view = RunView(run)
     assert {name: type(card) for name, card in view.cards.items()} == {
@@ -402,7 +423,8 @@ def test_a_run_that_goes_on_after_its_end_is_followed_again(events: Any) -> None
     first = plain(view._values)
     assert not view.live
     for value in (30.0, 40.0):
-        finished.set(cut=value).wait()
+        finished.set(cut=value)
+        finished.wait()
         eventually(lambda: number_text(finished.result().n) in plain(view._values))
         eventually(lambda: not view.live)
     assert plain(view._values) != first

@@ -136,6 +136,10 @@ class Deck(ipywidgets.VBox):  # type: ignore[misc]  # no type information
             self.children = (self.tabs,)
         self._fill(self.page)
 
+    def forget(self, name: str) -> None:
+        """Let a card be gone from the next arrangement on."""
+        self._frames.pop(name, None)
+
     def draw(self, snapshot: Snapshot) -> None:
         """Draw the cards that are shown, and keep the snapshot for those that are not."""
         self._snapshot = snapshot

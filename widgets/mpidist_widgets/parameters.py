@@ -57,8 +57,13 @@ class Parameters(Part):
         self._add_controls(run)
 
     def _add_controls(self, run: Run) -> None:
-        """Controls for the parameters that have none yet."""
-        for name, param in run.plan.params.items():
+        """Controls for the parameters that have none yet, and none for those that are no more."""
+        params = run.plan.params
+        for name in self.controls.keys() - params.keys():
+            del self.controls[name], self._errors[name]
+            self._asked.pop(name, None)
+            self._awaited.pop(name, None)
+        for name, param in params.items():
             if name not in self.controls:
                 control = control_for(param, run.parameters.get(name, param.value))
                 control.add_class(f"mpidist-parameter-{name}")
@@ -73,7 +78,7 @@ class Parameters(Part):
     def show(self, snapshot: Snapshot) -> None:
         """Take "computing ..." away if `snapshot` has the values asked for; follow values that code has set."""
         values = snapshot.parameters
-        if self._run is not None and values.keys() - self.controls.keys():  # of a result that was added
+        if self._run is not None and values.keys() != self.controls.keys():  # a result was added or removed
             self._add_controls(self._run)
         if all(values.get(name) == value for name, value in self._awaited.items()) and not self._asked:
             self._awaited = {}

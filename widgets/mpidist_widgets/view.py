@@ -25,7 +25,7 @@ from .tables import Cutflow, Listing, Values, is_number
 from .verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from mpidist.run import Run
     from mpidist.snapshot import Snapshot
@@ -57,6 +57,7 @@ class RunView(Part):
         self.cards: dict[str, Part] = {}
         self.menus: dict[str, Export] = {}
         self._numbers: set[str] = set()
+        self._digests: dict[str, str] = {}
         self._values: Values | None = None
         self._still = Still(publish_display_data)
         # Copies are made by the run's stream: also while nobody sees the view, which then is not drawn.
@@ -133,15 +134,18 @@ class RunView(Part):
     def _add_cards(self, snapshot: Snapshot) -> None:
         """Cards for results that are seen for the first time, plots first, then in the order in which they were named."""
         results, order = snapshot.results, snapshot.names
-        unseen = [name for name in results if name not in self.cards and name not in self._numbers]
+        gone = self._drop_cards(order)
+        unseen = [name for name in results if name not in self._digests]
+        self._digests |= {name: self._digest(name) for name in unseen}
         self._numbers.update(name for name in unseen if is_number(results[name]))
         new = [name for name in unseen if name not in self._numbers]
         numbers = tuple(name for name in results if name in self._numbers)
+        had_numbers = self._values is not None and bool(self._values.names)
         if self._values is not None:
             self._values.names = numbers
-        if numbers and self._values is None:
+        elif numbers:
             self._values = Values(numbers)
-        elif not new:
+        if not new and not gone and had_numbers == bool(numbers):
             return
         alone = len(set(order) - set(numbers)) == 1
         for name in new:
@@ -154,8 +158,29 @@ class RunView(Part):
             key=lambda name: (not isinstance(self.cards[name], PlotCard), place.get(name, len(place))),
         )
         self.deck.arrange(
-            self.cards, plots_first, self.menus, [self._values] if self._values is not None else []
+            self.cards,
+            plots_first,
+            self.menus,
+            [self._values] if numbers else [],
         )
+
+    def _digest(self, name: str) -> str:
+        """What tells a result from another one of the same name; empty if the run has none."""
+        result = self.run.plan.results.get(name)
+        return "" if result is None else result.full_digest
+
+    def _drop_cards(self, names: Collection[str]) -> bool:
+        """Remove the cards of results that are not among `names`, or are others by now; whether there are any."""
+        known = self._digests.items()
+        gone = [name for name, digest in known if name not in names or self._digest(name) != digest]
+        for name in gone:
+            del self._digests[name]
+            self._numbers.discard(name)
+            for widgets in (self.cards, self.menus):
+                if name in widgets:
+                    widgets.pop(name).close()
+            self.deck.forget(name)
+        return bool(gone)
 
 
 def part_for(name: str, value: object, **size: Any) -> Part:
