@@ -6,7 +6,9 @@ expressions of their own. It goes along the graph and keeps to steps of which it
 
 - the comparison itself, alone or joined to other conditions by ``&``, may only select: ``array[condition]``;
 - what was selected row by row (events) may go through anything that treats each event on its own;
-- what was selected within lists may only go through steps that treat each item on its own, and be selected further.
+- what was selected within lists may only go through steps that treat each item on its own, and be selected further;
+- it may only be put beside what the same conditions have selected. Of anything else there may be as many items at the loosest value and
+  not at another, where a pass would fail; or as many, but others beside each other.
 
 All other uses of the parameter are refused, with the user's line.
 """
@@ -83,11 +85,26 @@ class _Step:
     """A step of the expression at the loosest value. `depth` is None if it does not depend on the parameter.
 
     A `condition` is the comparison, or one joined to others: it changes with the parameter. Anything else is there or not.
+    `items` says which items are in its lists, if that changes with the parameter.
     """
 
     loose: Any
     depth: Lazy | None = None
     condition: bool = False
+    items: _Items | None = None
+
+
+@dataclass(frozen=True)
+class _Items:
+    """Items that depend on the parameter: equal ones are the same of their lists, at every value.
+
+    They are of lists in dimension `level` (2: lists of an event), selected by a mask (the tokens of it and of its depth) among `before`.
+    """
+
+    level: int
+    mask: object
+    depth: object
+    before: _Items | None
 
 
 def grid_of(param: Param) -> tuple[float, ...]:
@@ -140,6 +157,7 @@ def swept(arrays: Sequence[Lazy], param: Param) -> Sweep:
     for step, array in zip(steps, arrays, strict=True):
         if step.condition:
             raise walker.refuse(array._node, "the comparison itself is filled")
+        walker.items_of(array._node, [step, *steps])
     return Sweep(tuple(step.loose for step in steps), _least(depths), walker.values)
 
 
@@ -228,23 +246,26 @@ class _Walker:
                 raise self.refuse(node, "the selected events become other rows")
         elif not self._item_by_item(node, used):
             raise self.refuse(node, "selected items of an event are put together")
+        items = self.items_of(node, used)
         loose = self._again(node, used)
         if depth.ndim > loose.ndim:  # records of lists
             raise self.refuse(node, "selected items of an event are put together")
-        return _Step(loose, depth)
+        return _Step(loose, depth, items=items)
 
     def _joined(self, node: Node, used: Sequence[_Step]) -> _Step:
         """Conditions joined by ``&``."""
+        items = self.items_of(node, used)
         loose = self._again(node, used)
         depth = _least([step.depth for step in used if step.depth is not None])
         if depth.ndim < loose.ndim:
             # What it selects are items: the events stay, with fewer and fewer of them.
             depth = np.minimum(depth, loose * len(self.values))
-        return _Step(loose, depth, condition=True)
+        return _Step(loose, depth, condition=True, items=items)
 
     def _selection(self, node: Node, used: Sequence[_Step]) -> _Step:
         """``array[mask]``; the mask may be a condition, or be made of what was selected."""
         array, mask = used
+        items = self.items_of(node, used)
         loose = self._again(node, used)
         where, passed_by = mask.loose, mask.depth
         if _has_none(where):
@@ -257,7 +278,20 @@ class _Walker:
             for depth in (array.depth, passed_by)
             if depth is not None
         ]
-        return _Step(loose, _least(depths), condition=array.condition)
+        if items is not None or (passed_by is not None and passed_by.ndim > 1):
+            level = where.ndim if items is None else items.level
+            items = _Items(level, where._node.token, passed_by is not None and passed_by._node.token, items)
+        return _Step(loose, _least(depths), condition=array.condition, items=items)
+
+    def items_of(self, node: Node, used: Sequence[_Step]) -> _Items | None:
+        """Which items those are that a step puts beside each other. Raises LazyUsage if they need not be the same."""
+        items = next((step.items for step in used if step.items is not None), None)
+        for step in used:
+            beside = items is not None and isinstance(step.loose, Lazy) and step.loose.ndim >= items.level
+            if beside and step.items != items:
+                why = "selected items of an event are put beside others, which the same condition has not selected"
+                raise self.refuse(node, why)
+        return items
 
     def _item_by_item(self, node: Node, used: Sequence[_Step]) -> bool:
         """Whether a step treats each item within the lists on its own."""
