@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from mpidist.session import Session
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from mpidist.world import World
 
+# No process is started behind a test's back.
+Session.foretell = False
 # The machine may be busy: how long an example takes says nothing.
 settings.register_profile("mpidist", deadline=None)
 settings.load_profile("mpidist")

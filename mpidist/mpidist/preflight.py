@@ -82,14 +82,16 @@ class Preflight:
         return sum(sample.bytes for sample in self.samples)
 
     def __str__(self) -> str:
-        return as_text(self._lines(), self._grids())
+        return as_text(self.lines, self._grids())
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return as_html(self._lines(), self._grids())
+        return as_html(self.lines, self._grids())
 
-    def _lines(self) -> list[str]:
+    @property
+    def lines(self) -> list[str]:
+        """It in short: events, what is read, time, memory, notes."""
         about = "" if self.exact else "about "
         time_, memory = self.seconds, self.memory
         ranks = f"{self.ranks} rank{'' if self.ranks == 1 else 's'}"

@@ -7,6 +7,7 @@ the kernel ends in an orderly way, and what a killed kernel leaves is found by t
 from __future__ import annotations
 
 import contextlib
+import platform
 import sys
 import threading
 import warnings
@@ -15,12 +16,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .display import Shown
 from .errors import WorldError, near_names
+from .foretold import forecast_elsewhere, foretell
 from .memo import Memo
 from .plan import make_plan
 from .precision import stopping
 from .preflight import preflight
 from .request import Request
 from .run import ENDED, Run
+from .spmd.limits import memory_share
 from .threadworld import ThreadWorld
 from .world import Local, SessionInfo, World, new_id, sessions, state_folder
 
@@ -45,10 +48,12 @@ class Session(Shown):
     """Ranks that wait for work, in one MPI world or several; made by `connect`.
 
     Each world (`worlds`, in the order in which they came) is one MPI job of one launcher. A run works on all of them. `id` names
-    the session; `requests` are worlds that have been asked for and are not up yet.
+    the session; `requests` are worlds that have been asked for and are not up yet. `foretell` says whether a large run says what it will need
+    (see `mpidist.foretold`).
     """
 
     _shown_as = "session"
+    foretell = True
 
     def __init__(self, *worlds: World, id: str = "") -> None:
         self.id = id or new_id()
@@ -218,7 +223,18 @@ class Session(Shown):
             kept = self._kept if detached else None
             run = Run(plan, *worlds, pace=pace, kept=kept, stop_when=condition, memo=self._memo)
         self.adopt(run)
+        if self.foretell:
+            self._foretell(run)
         return run
+
+    def _foretell(self, run: Run) -> None:
+        """Let the run say what it will need, if that is much."""
+        plan = run.plan
+        names = plan.results.keys() - set(run.reused)
+        if names and run.state not in ENDED:
+            here = self.hosts.count(platform.node())
+            share = memory_share(here) if here else None
+            foretell(run, plan.only(names), max(self.size, 1), share, forecast_elsewhere)
 
     def adopt(self, run: Run) -> None:
         """Let a run take part in what happens to the session: a run that began here, or that is retried here."""

@@ -21,7 +21,7 @@ from mpidist.errors import WorldError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["VARIABLES", "Amount", "Limits", "limits", "memory_limit", "variables"]
+__all__ = ["VARIABLES", "Amount", "Limits", "limits", "memory_limit", "memory_share", "variables"]
 
 VARIABLES = {"cache": "MPIDIST_CACHE_MEMORY", "spill": "MPIDIST_SPILL", "spill_limit": "MPIDIST_SPILL_LIMIT"}
 """The variable for each option of a launcher."""
@@ -94,6 +94,11 @@ def _bytes(text: str, source: str) -> int | None:
     number, prefix, binary = found.groups()
     power = " KMGT".index(prefix.upper()) if prefix else 0
     return int(float(number) * (1024 if binary else 1000) ** power)
+
+
+def memory_share(ranks_here: int) -> float:
+    """The bytes of memory that there are on this host for each of so many ranks: of the machine, or what its control groups and Slurm allow."""
+    return min(_machine()[0], memory_limit()) / max(ranks_here, 1)
 
 
 def memory_limit(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> int:
