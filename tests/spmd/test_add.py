@@ -730,6 +730,17 @@ def test_the_last_line_of_a_cell_shows_no_second_view(files: Path, expected: dic
     complete(run, expected, *FIRST)
 
 
+def test_a_result_that_fails_is_replaced_by_a_better_one(files: Path, expected: dict[str, object]) -> None:
+    run = begin(files)
+    run.wait()
+    run.add(phi=bad(opened(files)))
+    run.wait()
+    run.remove("phi")
+    run.add(**results_of(opened(files), "phi"))
+    complete(run, expected, *FIRST, "phi")
+    assert not run.failures
+
+
 def test_what_is_at_hand_can_be_removed(files: Path, expected: dict[str, object]) -> None:
     memo = Memo()
     begin(files, memo=memo).wait()
