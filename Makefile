@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Processes that share tests. WORKERS=0 runs them in pytest's own, one after the other (for pdb).
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo lab test check fast mpi remote slurm-tests browser-tests browser xrootd slurm slurm-up slurm-down bench clean
@@ -46,8 +48,8 @@ check: $(VENV)/dev  ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fast: $(VENV)/dev  ## tests that start no process
-	$(BIN)/python -m pytest -q -m "not mpi and not remote and not slurm and not browser"
+fast: $(VENV)/dev  ## tests that start no process, on WORKERS=2 processes
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not mpi and not remote and not slurm and not browser"
 
 mpi: $(VENV)/dev  ## tests with real MPI ranks, and the examples
 	$(BIN)/python -m pytest -q -m mpi

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,17 +20,22 @@ settings.register_profile("mpidist", deadline=None)
 settings.load_profile("mpidist")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Scanned files and records of worlds are kept where neither the user nor tests of another process see them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("MPIDIST_CACHE", "MPIDIST_STATE"):
+            patch.setenv(variable, str(tmp_path_factory.mktemp(variable.lower())))
+        yield
+
+
 @pytest.fixture(scope="session")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Records of worlds that only these tests see."""
+def state(_own_folders: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Records of worlds that only those tests see which look at them."""
     folder = tmp_path_factory.mktemp("state")
-    before = os.environ.get("MPIDIST_STATE")
-    os.environ["MPIDIST_STATE"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["MPIDIST_STATE"]
-    else:
-        os.environ["MPIDIST_STATE"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPIDIST_STATE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
