@@ -52,7 +52,7 @@ fast: $(VENV)/dev  ## tests that start no process, on WORKERS=2 processes
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not mpi and not remote and not slurm and not browser"
 
 mpi: $(VENV)/dev  ## tests with real MPI ranks, and the examples
-	$(BIN)/python -m pytest -q -m mpi
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m mpi
 
 remote: $(VENV)/dev xrootd  ## reading from HTTP and XRootD servers on this machine
 	$(BIN)/python -m pytest -q -m remote

@@ -25,6 +25,8 @@ from mpidist.threadworld import ThreadWorld
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mpidist.world import World
+
 # bqscales sets a trait's metadata in a way that traitlets deprecates: warnings are errors in our tests, but not this one.
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -58,6 +60,23 @@ class Threads(ThreadWorld):
         self.alive = False
 
 
+class Lent:
+    """The MPI ranks that tests share, for a session that may close them: only its own use of them ends."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._closed = world, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._world, name)
+
+    @property
+    def alive(self) -> bool:
+        return not self._closed and self._world.alive
+
+    def close(self) -> None:
+        self._closed = True
+
+
 def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     return [
@@ -87,12 +106,12 @@ def folder(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
-def connecting(monkeypatch: pytest.MonkeyPatch, connect: Callable[[], Session]) -> list[Session]:
-    """Let `md.connect` be `connect`, whatever it is asked for; the sessions that it gives."""
+def connecting(monkeypatch: pytest.MonkeyPatch, ranks: Callable[[], object]) -> list[Session]:
+    """Let `md.connect` give sessions on such `ranks`, whatever it is asked for; the sessions that it gives."""
     sessions: list[Session] = []
 
     def connected(launcher: object = None) -> Session:
-        sessions.append(connect())
+        sessions.append(Session(ranks()))  # type: ignore[arg-type]
         return sessions[-1]
 
     monkeypatch.setattr(md, "connect", connected)
@@ -101,7 +120,7 @@ def connecting(monkeypatch: pytest.MonkeyPatch, connect: Callable[[], Session]) 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page_runs_with_threads(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    connecting(monkeypatch, lambda: Session(Threads(2)))  # type: ignore[arg-type]
+    connecting(monkeypatch, lambda: Threads(2))
     run(page, [block for block in blocks(page) if not block.needs_ranks])
 
 
@@ -109,9 +128,8 @@ def test_page_runs_with_threads(page: Path, folder: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if any(b.needs_ranks for b in blocks(page))], ids=lambda page: page.stem
 )
-def test_page_runs_with_mpi(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect = md.connect
-    sessions = connecting(monkeypatch, lambda: connect(md.Local(ranks=2)))
+def test_page_runs_with_mpi(page: Path, world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = connecting(monkeypatch, lambda: Lent(world))
     try:
         run(page, blocks(page))
     finally:

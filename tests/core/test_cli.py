@@ -400,6 +400,14 @@ def test_an_interrupt_of_the_script_itself(script: Callable[..., Path], tmp_path
 # ------------------------------------------------------------------------- real ranks
 
 
+@pytest.fixture
+def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where nothing is at first, whatever tests of this process have started before, and nothing may be left."""
+    folder = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("MPIDIST_STATE", str(folder))
+    return folder
+
+
 def mpidist(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("mpidist")), *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)

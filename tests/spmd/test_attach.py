@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.mpi, pytest.mark.usefixtures("state")]
 
 DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
+PART = Path(__file__).parents[1] / "data" / "dimuon100k-part3.root"
 LONG = 60.0
 KERNEL = """
 import os, sys, time
@@ -114,9 +115,9 @@ def attach() -> Iterator[Callable[..., md.Session]]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Forty names of the file with 100 000 dimuon events."""
+    """Forty names of the file with 10 000 dimuon events."""
     for number in range(40):
-        os.link(DIMUON, tmp_path / f"d{number}.root")
+        os.link(PART, tmp_path / f"d{number}.root")
     return tmp_path
 
 
@@ -131,7 +132,7 @@ def check(run: md.Run, folder: Path) -> None:
     assert found.n == expected.n
     assert found.auto == expected.auto
     assert found.first.to_list() == expected.first.to_list()
-    assert str(run.receipt).startswith("4000000 of 4000000 events, 0 failed")
+    assert str(run.receipt).startswith("400000 of 400000 events, 0 failed")
 
 
 def ended(session: md.Session, state: Path) -> None:
@@ -173,7 +174,7 @@ def test_a_detached_run_goes_on_when_its_kernel(
     (run,) = session.runs
     assert run.state in ("starting", "running")
     until(lambda: run.progress.events_done)
-    assert run.progress.events_done < 4_000_000
+    assert run.progress.events_done < 400_000
     with pytest.raises(WorldError, match="is attached in this process already"):
         md.attach(name)
     check(run, folder)
