@@ -181,7 +181,7 @@ def test_what_cannot_be_saved_is_named(tmp_path: Path) -> None:
 
 def test_events_with_very_many_columns_come_back(tmp_path: Path) -> None:
     events = md.open(f"{DATA}/nano_dy.root:Events")
-    results, found = saved({"events": md.take(events, 1)}, tmp_path)
+    results, found = saved({"events": md.take(events[["HLT", "Electron", "Muon"]], 1)}, tmp_path)
     assert len(results.events.layout.form.to_json()) > 2**16  # more than an HDF5 attribute can hold
     assert_same(found.results.events, results.events)
 

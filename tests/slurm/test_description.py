@@ -151,19 +151,21 @@ def test_values_that_sbatch_would_not_take(wrong: dict[str, Any], message: str) 
         Slurm(**wrong)
 
 
+PLAIN = str(Slurm(launcher="pmi2")).splitlines()
+
+
 @given(
     st.text(),
     st.sampled_from(["partition", "account", "qos", "constraint", "reservation", "time", "mem_per_rank"]),
 )
 def test_no_value_makes_a_line_of_its_own(text: str, name: str) -> None:
-    plain = str(Slurm(launcher="pmi2")).splitlines()
     try:
         script = str(Slurm(launcher="pmi2", **{name: text}))  # type: ignore[arg-type]
     except WorldError:
         return
-    assert len(script.split("\n")) == len(plain) + 2
+    assert len(script.split("\n")) == len(PLAIN) + 2
     assert sum(line.startswith("#SBATCH") for line in script.splitlines()) == 1 + sum(
-        line.startswith("#SBATCH") for line in plain
+        line.startswith("#SBATCH") for line in PLAIN
     )
 
 

@@ -290,15 +290,19 @@ def test_fields_are_a_slurm_or_say_what_is_wrong_with_each() -> None:
     assert fields.partition.value == "long"  # a choice that is still there stays
 
 
-@given(st.text(max_size=20))
-def test_whatever_is_typed_is_words_and_no_exception(text: str) -> None:
+def test_whatever_is_typed_is_words_and_no_exception() -> None:
     fields = Fields({}, "session", lambda: None)
     fields.offer(Partitions((DEBUG,)))
-    for name in ("time", "mem_per_rank", "account", "qos", "constraint"):
-        fields.by_name[name].entry.value = text
-    fields.variable.entry.value = text
-    asked = fields.slurm()
-    assert (asked is None) == any(field.problem for field in (*fields.by_name.values(), fields.variable))
+
+    @given(st.text(max_size=20))
+    def typed(text: str) -> None:
+        for name in ("time", "mem_per_rank", "account", "qos", "constraint"):
+            fields.by_name[name].entry.value = text
+        fields.variable.entry.value = text
+        asked = fields.slurm()
+        assert (asked is None) == any(field.problem for field in (*fields.by_name.values(), fields.variable))
+
+    typed()
 
 
 def test_a_form_without_slurm_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -62,12 +62,18 @@ def make_events(length: int, seed: int = 1) -> ak.Array:
     )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Piece:
-    """A chunk of events in memory."""
+    """A chunk of events in memory, and the inputs of the last result that was filled from it: a law fills it often."""
 
     events: ak.Array
     context: ChunkContext
+    _filled: tuple[Result, Any] | None = None
+
+    def inputs_of(self, result: Result, evaluate: Evaluator) -> Any:
+        if self._filled is None or self._filled[0] is not result:
+            self._filled = result, evaluate(self.events)
+        return self._filled[1]
 
 
 def cut(
@@ -90,7 +96,7 @@ def fill(result: Result, accumulator: Accumulator, pieces: Sequence[Piece]) -> N
     """Do the chunks on one accumulator, in this order."""
     evaluate = Evaluator(result.inputs)
     for piece in pieces:
-        accumulator.commit(accumulator.prepare(evaluate(piece.events), piece.context))
+        accumulator.commit(accumulator.prepare(piece.inputs_of(result, evaluate), piece.context))
 
 
 def total_of(result: Result, accumulators: Sequence[Accumulator], *, weighted: bool) -> Total:

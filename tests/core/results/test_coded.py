@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import awkward as ak
@@ -55,6 +56,30 @@ def agree(result: Any, chunk: ak.Array, weight: float | None = None, **parameter
     ]
 
 
+def chunk_of(lists: list[list[float]]) -> ak.Array:
+    jets = ak.values_astype(ak.Array([*lists, [0.5]]), "float64")[: len(lists)]
+    flat = ak.fill_none(ak.firsts(jets), 0.25)
+    return ak.zip(
+        {"jet": ak.zip({"pt": jets, "eta": -jets}), "met": flat, "some": ak.firsts(jets)}, depth_limit=1
+    )
+
+
+@functools.cache
+def selections() -> tuple[Any, ...]:
+    """Ways to select in a chunk: recorded once, for they do not depend on its values."""
+    events = lazy_of(chunk_of([[0.5]]))
+    low = md.param("low", 0.0)
+    return (
+        events.jet.pt[events.jet.eta > low],
+        events.jet[events.jet.eta > low].pt,
+        events[events.met > low].jet.pt,
+        events.met[ak.any(events.jet.pt > low, axis=1)],
+        events.some[events.met > low],
+        events.some[events.some > low],
+        events.jet.pt[events.met > low],
+    )
+
+
 @given(
     st.lists(st.lists(st.floats(-2, 2, width=32) | st.just(float("nan")), max_size=5), max_size=30),
     st.sampled_from(AXES),
@@ -65,22 +90,8 @@ def agree(result: Any, chunk: ak.Array, weight: float | None = None, **parameter
 def test_a_selection_is_counted_as_if_it_had_been_binned(
     lists: list[list[float]], axis: Any, own: float | None, weight: float | None, cut: float
 ) -> None:
-    jets = ak.values_astype(ak.Array([*lists, [0.5]]), "float64")[: len(lists)]
-    flat = ak.fill_none(ak.firsts(jets), 0.25)
-    data = ak.zip(
-        {"jet": ak.zip({"pt": jets, "eta": -jets}), "met": flat, "some": ak.firsts(jets)}, depth_limit=1
-    )
-    events = lazy_of(data)
-    low = md.param("low", 0.0)
-    for selected in (
-        events.jet.pt[events.jet.eta > low],
-        events.jet[events.jet.eta > low].pt,
-        events[events.met > low].jet.pt,
-        events.met[ak.any(events.jet.pt > low, axis=1)],
-        events.some[events.met > low],
-        events.some[events.some > low],
-        events.jet.pt[events.met > low],
-    ):
+    data = chunk_of(lists)
+    for selected in selections():
         agree(md.hist(selected, axis, weight=own), data, weight, low=cut)
 
 
