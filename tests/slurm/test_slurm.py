@@ -20,7 +20,7 @@ import mpidist_slurm
 from mpidist.errors import RankDied, WorldError
 from mpidist.world.processes import marked
 from mpidist_slurm import Slurm, estimate, partitions
-from mpidist_slurm.engines import address
+from mpidist_slurm.engines import SlurmEngines, address
 from mpidist_slurm.jobs import cancel_mine
 
 from .conftest import left, running
@@ -164,11 +164,21 @@ def test_partitions_and_expected_starts(full: str) -> None:
         estimate(Slurm(), nodes=range(1, 18))
 
 
-def test_a_job_that_waits_says_why_and_is_cancelled_in_time(full: str, state: Path) -> None:
+def test_a_job_that_waits_says_why_and_is_cancelled_in_time(
+    full: str, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[str] = []
-    with pytest.raises(WorldError, match=r"has waited for \d s, so it was cancelled \(Slurm\(wait=4\)\)"):
-        md.connect(Slurm(partition="debug", time="1", wait=4), tell=told.append)
-    assert any("is pending: it waits for nodes to become free (Resources)" in words for words in told)
+    waiting = SlurmEngines.waiting
+
+    def from_then(engines: SlurmEngines) -> str | None:
+        """The time counts from the moment at which Slurm's reason was told, however late that is."""
+        if not any("is pending: it waits for nodes to become free (Resources)" in words for words in told):
+            engines._submitted = time.monotonic()
+        return waiting(engines)
+
+    monkeypatch.setattr(SlurmEngines, "waiting", from_then)
+    with pytest.raises(WorldError, match=r"has waited for \d+ s, so it was cancelled \(Slurm\(wait=1\)\)"):
+        md.connect(Slurm(partition="debug", time="1", wait=1), tell=told.append)
     assert queue() == [full]
     assert left(state) == []
 
@@ -178,11 +188,11 @@ def test_interrupting_the_wait_cancels_the_job(full: str, state: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as kernel:
-        wait_for(lambda: len(queue()) == 2)
-        time.sleep(1.5)
+        assert kernel.stdout is not None
+        assert any("job " in line for line in kernel.stdout)
+        assert len(queue()) == 2
         kernel.send_signal(signal.SIGINT)
-        out, err = kernel.communicate(timeout=30)
-    assert "job " in out
+        _, err = kernel.communicate(timeout=30)
     assert "KeyboardInterrupt" in err
     assert queue() == [full]
     assert left(state) == []
@@ -246,13 +256,13 @@ def test_runs_are_stopped_before_the_time_is_over(
     assert repr(session).endswith(" min left>")
     events = md.open(f"{tmp_path}/*.root:Events")
     run = session.run(n=md.count(md.apply(nap, events.nMuon)))
-    slurm_says("scontrol", "update", f"JobId={job}", "EndTime=now+35")
+    slurm_says("scontrol", "update", f"JobId={job}", "EndTime=now+27")
     run.wait(60)
     assert run.state == "stopped"
     assert job in queue()
     assert 0 < run.result(partial=True).n == run.progress.events_done < 30_000_000
     said = [record.getMessage() for record in caplog.records if record.name == "mpidist"]
-    assert any("its time is over in 3" in words for words in said)
+    assert any("its time is over in 2" in words for words in said)
     assert any(words.endswith("runs are stopped there now, and keep what they have") for words in said)
     (saved,) = (state / "saved").glob(f"*-{run.id}.h5")
     assert said[-1] == f"run {run.id}: what it has is saved, mpidist.load({str(saved)!r}) reads it"
