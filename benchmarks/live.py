@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/live.py [--plots N] [--snapshots N] [--profile]
 
 A run on threads is recorded first; its snapshots are then drawn by the real widgets, whose comm makes and signs the messages
-that a kernel would send and counts them. No browser takes part. Processor time, not wall time: others may use the machine.
+that a kernel would send and counts them: all of them first, then as many as a view draws which limits itself to its share of a
+core. No browser takes part. Processor time, not wall time: others may use the machine.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from mpidist.run import Run
 from mpidist.spmd.loop import Pace
 from mpidist.threadworld import ThreadWorld
 from mpidist_widgets import LiveHistogram
+from mpidist_widgets.live import Follower
+from mpidist_widgets.pacer import Pacer
 
 if TYPE_CHECKING:
     from mpidist.snapshot import Snapshot
@@ -86,6 +89,36 @@ def drawn(cards: dict[str, LiveHistogram], snapshots: list[Snapshot]) -> float:
     return time.thread_time() - began
 
 
+class Source:
+    """What a follower needs of a run."""
+
+    state = "running"
+
+    def subscribe(self, store: Any) -> Any:
+        """Keep what is to be called with each snapshot."""
+        self.publish = store
+        return lambda: None
+
+
+def followed(cards: dict[str, LiveHistogram], moments: list[list[Snapshot]]) -> tuple[float, int, float]:
+    """Draw as a view does, from `RATE` snapshots a second; processor seconds, pictures, seconds."""
+    used: list[float] = []
+    by_name = {id(moment[0]): moment for moment in moments}
+
+    def draw(snapshot: Snapshot) -> None:
+        used.append(drawn(cards, by_name[id(snapshot)]))
+
+    source: Any = Source()
+    Pacer.wait = lambda *_: None  # type: ignore[method-assign]  # a browser that is always ready
+    follower = Follower(source, draw, lambda _: None)
+    began = time.monotonic()
+    for moment in moments:
+        source.publish(moment[0])
+        time.sleep(1 / RATE)
+    follower.stop()
+    return sum(used), len(used), time.monotonic() - began
+
+
 def main() -> None:
     """Record, draw at the true pace (texts change by the clock), say what it cost."""
     parser = argparse.ArgumentParser()
@@ -117,6 +150,8 @@ def main() -> None:
     )
     print(f"at {RATE} a second: {100 * RATE * sum(seconds) / count:.1f} % of a core")
     print(f"messages: {Traffic.messages / count:.1f} per snapshot, {Traffic.size / count / 1000:.1f} kB")
+    spent, pictures, took = followed(cards, moments)
+    print(f"as a view draws them: {pictures} pictures in {took:.1f} s, {100 * spent / took:.1f} % of a core")
     if options.profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
         pstats.Stats(profile).sort_stats("cumulative").print_stats("mpidist|widgets")

@@ -124,6 +124,12 @@ class Follower:
 
     shortest = 1 / 15
     """Seconds between two pictures at least."""
+    share = 0.04
+    """The part of a core that pictures may take in the long run: costly ones are fewer."""
+    credit = 0.1
+    """Seconds of processor time that they may take beyond it at first, and after each turn (see `_turn`)."""
+    longest = 1.0
+    """Seconds between two pictures at most, whatever they cost, while there is something new."""
     tick = 0.5
     """Seconds after which a change of state without a snapshot is noticed."""
 
@@ -140,6 +146,8 @@ class Follower:
         self._drawn = drawn
         self._newest: Snapshot | None = None
         self._wake = threading.Event()
+        self._urgent = threading.Event()
+        self._credit, self._begun = self.credit, time.monotonic()
         self._changing = threading.Lock()
         self._stopped = False
         self.pictures = 0
@@ -177,6 +185,9 @@ class Follower:
             if self.pacer is not None:
                 # The last picture is drawn even if nobody looks at the moment.
                 (self.pacer.release if snapshot.final else self.pacer.hold)()
+            if self._drawn is None or _turn(self._drawn) != _turn(snapshot):
+                self._credit = self.credit
+                self._urgent.set()
         self._wake.set()
 
     def stop(self) -> None:
@@ -186,6 +197,7 @@ class Follower:
             self._stopped = True
             if self.pacer is not None:
                 self.pacer.release()
+        self._urgent.set()
         self._wake.set()
 
     def _over(self) -> bool:
@@ -196,6 +208,15 @@ class Follower:
             self.thread = None
             return True
 
+    def _rest(self, used: float, begun: float) -> float:
+        """How long to wait after a picture that was begun then and took so much processor time."""
+        credit = min(self.credit, self._credit + self.share * (begun - self._begun))
+        if self.pictures > 1:  # the first one makes everything
+            credit -= used
+        self._credit, self._begun = max(credit, -self.share * self.longest), begun
+        pause = max(self.shortest, -self._credit / self.share)
+        return max(0.0, begun + pause - time.monotonic())
+
     def _loop(self, run: Run, pacer: Pacer) -> None:
         state = run.state
         ended_at: float | None = None
@@ -203,16 +224,18 @@ class Follower:
             while not (self._stopped and self._over()):
                 self._wake.wait(self.tick)
                 self._wake.clear()
+                self._urgent.clear()
                 snapshot, self._newest = self._newest, None
                 if snapshot is not None:
-                    begun = time.monotonic()
+                    begun, used = time.monotonic(), time.thread_time()
                     self._draw(snapshot)
+                    used = time.thread_time() - used
                     self._drawn = snapshot
                     self.pictures += 1
                     if snapshot.final and self._over():
                         return
                     pacer.wait()
-                    time.sleep(max(0.0, self.shortest - (time.monotonic() - begun)))
+                    self._urgent.wait(self._rest(used, begun))
                 elif run.state != state:
                     state = run.state
                     self._idle(state)
@@ -223,3 +246,8 @@ class Follower:
                         return
         finally:
             pacer.close()
+
+
+def _turn(snapshot: Snapshot) -> tuple[object, ...]:
+    """What users wait for when it changes: other values of parameters, a pause, the end."""
+    return snapshot.parameters, snapshot.state, snapshot.final
