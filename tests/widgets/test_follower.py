@@ -67,7 +67,9 @@ def test_pictures_take_their_share_of_a_core(source: Source) -> None:
         source.publish(picture())
         time.sleep(0.01)
     most = follower.credit + follower.share * (time.monotonic() - began)
-    assert draw.used < most + 3 * COST  # the first is free; the last two may have been begun before they are paid
+    assert (
+        draw.used < most + 3 * COST
+    )  # the first is free; the last two may have been begun before they are paid
     follower.stop()
 
 
