@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -53,7 +52,7 @@ def script(tmp_path: Path) -> Callable[[str], Path]:
         if copies > 1:
             data = tmp_path / "copy*.root"
             for number in range(copies):
-                os.link(DIMUON, tmp_path / f"copy{number}.root")
+                (tmp_path / f"copy{number}.root").symlink_to(DIMUON)
         head = f'import awkward as ak\nimport mpidist as md\nevents = md.open("{data}:Events")\n'
         path.write_text(head + text)
         return path

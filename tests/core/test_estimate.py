@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -235,7 +234,7 @@ def samples(tmp_path: Path) -> Any:
     """Two samples with different numbers of the same files, one of them weighted."""
     for name, count in (("data", 8), ("ttbar", 4)):
         for number in range(count):
-            os.link(DIMUON, tmp_path / f"{name}{number}.root")
+            (tmp_path / f"{name}{number}.root").symlink_to(DIMUON)
     return md.open(
         {
             "data": f"{tmp_path}/data*.root:Events",
@@ -287,7 +286,7 @@ def test_what_failed_is_unseen_and_each_sample_is_scaled_by_its_own_fraction(
     samples: Any, tmp_path: Path
 ) -> None:
     for name in ("data", "ttbar"):
-        os.link(DAMAGED, tmp_path / f"{name}-damaged.root")
+        (tmp_path / f"{name}-damaged.root").symlink_to(DAMAGED)
     both = md.open(
         {name: f"{tmp_path}/{name}*.root:Events" for name in ("data", "ttbar")},
     )

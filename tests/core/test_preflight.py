@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -47,7 +46,7 @@ def measured(sample: int = 0, **changes: Any) -> DryRun:
 def copies(folder: Path, count: int) -> str:
     folder.mkdir()
     for number in range(count):
-        os.link(DATA / "dimuon100k-part0.root", folder / f"{number}.root")
+        (folder / f"{number}.root").symlink_to(DATA / "dimuon100k-part0.root")
     return f"{folder}/*.root:Events"
 
 

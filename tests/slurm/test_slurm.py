@@ -77,7 +77,9 @@ def full(tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     for number in range(8):
-        os.link(DIMUON, tmp_path / f"d{number}.root") if DIMUON.stat().st_dev == tmp_path.stat().st_dev else (
+        (tmp_path / f"d{number}.root").symlink_to(
+            DIMUON
+        ) if DIMUON.stat().st_dev == tmp_path.stat().st_dev else (
             shutil.copyfile(DIMUON, tmp_path / f"d{number}.root")
         )
     return tmp_path

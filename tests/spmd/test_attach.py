@@ -117,7 +117,7 @@ def attach() -> Iterator[Callable[..., md.Session]]:
 def folder(tmp_path: Path) -> Path:
     """Forty names of the file with 10 000 dimuon events."""
     for number in range(40):
-        os.link(PART, tmp_path / f"d{number}.root")
+        (tmp_path / f"d{number}.root").symlink_to(PART)
     return tmp_path
 
 

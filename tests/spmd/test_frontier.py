@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -30,7 +29,7 @@ EVENTS = 100_000
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
     for number in range(FILES):
-        os.link(DIMUON, tmp_path / f"d{number}.root")
+        (tmp_path / f"d{number}.root").symlink_to(DIMUON)
     return tmp_path
 
 

@@ -34,7 +34,7 @@ FAST = Pace(period=0.005)
 def files(tmp_path: Path) -> Path:
     """Six names of the file with 100 000 dimuon events."""
     for number in range(6):
-        os.link(DIMUON, tmp_path / f"d{number}.root")
+        (tmp_path / f"d{number}.root").symlink_to(DIMUON)
     return tmp_path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +43,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four names of the file with 100 000 dimuon events."""
     folder = tmp_path_factory.mktemp("data")
     for number in range(4):
-        os.link(DIMUON, folder / f"d{number}.root")
+        (folder / f"d{number}.root").symlink_to(DIMUON)
     return folder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -42,7 +41,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def files(tmp_path: Path) -> Path:
     """Four names of the file with 100 000 dimuon events."""
     for number in range(FILES):
-        os.link(DIMUON, tmp_path / f"d{number}.root")
+        (tmp_path / f"d{number}.root").symlink_to(DIMUON)
     return tmp_path
 
 
