@@ -58,7 +58,7 @@ remote: $(VENV)/dev xrootd  ## reading from HTTP and XRootD servers on this mach
 	$(BIN)/python -m pytest -q -m remote
 
 slurm-tests: $(VENV)/dev slurm  ## sessions on a real Slurm of several virtual nodes
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "slurm and not browser"
+	$(BIN)/python -m pytest -q -m "slurm and not browser"
 
 browser-tests: $(VENV)/dev browser  ## JupyterLab in headless Chromium
 	$(BIN)/python -m pytest -q -m browser

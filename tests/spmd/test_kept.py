@@ -100,11 +100,11 @@ def test_a_part_that_goes_on_is_never_taken_for_an_earlier_one_of_the_run(
     run = begin(files, world)
     further(run)
     run.stop()
-    assert run.wait(10).state == "stopped"
+    assert run.wait(60).state == "stopped"
     run.retry()
     further(run)
     run.pause()
-    assert run.wait(10).state == "paused"
+    assert run.wait(60).state == "paused"
     if attached:
         run = attach(run, world)
     else:
@@ -129,7 +129,7 @@ def test_a_part_that_was_written_down_but_never_sent_is_done_anew(
     run = begin(files, world)
     further(run)
     run.stop()
-    assert run.wait(10).state == "stopped"
+    assert run.wait(60).state == "stopped"
     before = run.progress.events_done
     world.deaf = True
     run.retry()
@@ -150,7 +150,7 @@ def test_a_run_that_cannot_be_written_down_goes_on(files: Path, caplog: pytest.L
     shutil.rmtree(files / "kept")
     (files / "kept").touch()
     run.stop()
-    assert run.wait(10).state == "stopped"
+    assert run.wait(60).state == "stopped"
     assert "cannot be found again when this kernel ends" in caplog.text
     complete(run.retry(), files)
 
@@ -159,11 +159,11 @@ def test_what_ranks_hold_is_not_written_down(files: Path) -> None:
     run = begin(files, ThreadWorld(1))
     further(run)
     run.stop()
-    assert run.wait(10).state == "stopped"
+    assert run.wait(60).state == "stopped"
     run.retry()
     further(run)
     run.pause()
-    assert run.wait(10).state == "paused"
+    assert run.wait(60).state == "paused"
     (file,) = files.glob("kept/run-*")
     ended, paused = Kept.read(file)[1]
     assert ended.state is not None
@@ -192,7 +192,7 @@ def test_nobody_waits_while_a_run_is_written_down(files: Path, monkeypatch: pyte
 
     monkeypatch.setattr("mpidist.kept.write_whole", look)
     run.stop()
-    run.wait(10)
+    run.wait(60)
     run.retry().wait(30)
     assert len(free) >= 3
 
@@ -202,7 +202,7 @@ def test_ranks_of_which_one_has_forgotten_a_paused_part_do_it_anew(files: Path) 
     run = begin(files, world)
     further(run)
     run.pause()
-    assert run.wait(10).state == "paused"
+    assert run.wait(60).state == "paused"
     world._kept[run.id][1].clear()
     run.resume()
     complete(run, files)

@@ -124,7 +124,7 @@ def complete(run: Run, expected: list[object]) -> None:
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -181,7 +181,7 @@ def test_a_world_that_leaves_with_a_chunk_that_takes_for_ever(files: Path) -> No
     def wait(pt: ak.Array) -> ak.Array:
         if ak.backend(pt) == "cpu" and len(pt) and threading.current_thread().name == "rank 1":
             began.set()
-            gate.wait(20)
+            gate.wait(100)
         return pt
 
     globals()["WAIT"] = wait
@@ -285,7 +285,7 @@ def test_a_run_whose_results_have_something_twice_fails(files: Path) -> None:
     (part,) = run._work.parts
     run._work.parts._parts.append(part)
     with pytest.raises(WorldError, match="are in the results twice"):
-        run.retry().wait(20).result()
+        run.retry().wait(100).result()
     assert run.state == "failed"
     with pytest.raises(WorldError, match="are in the results twice"):
         _ = run.receipt
@@ -364,8 +364,8 @@ def test_any_history_gives_the_same_bits(files: Path, expected: list[object], se
             if not alive:
                 worlds.append(Mortal(2))
             run.retry(next(world for world in worlds if world.alive))
-    if run.wait(20).state != "done":
-        run.retry(ThreadWorld(2)).wait(20)
+    if run.wait(100).state != "done":
+        run.retry(ThreadWorld(2)).wait(100)
     complete(run, expected)
     for snapshot in seen:
         _check(snapshot)
@@ -401,9 +401,9 @@ def test_a_run_that_lacks_nothing_is_done_after_a_retry(files: Path, expected: l
 
     run = begin(files, world)
     run.subscribe(die_at_the_end)
-    run.wait(20)
+    run.wait(100)
     run.retry(ThreadWorld(1))
-    complete(run.wait(20), expected)
+    complete(run.wait(100), expected)
     assert run.state == "done"
     assert run.error is None
 
