@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -80,6 +81,12 @@ def write(page: Page, field: str, text: str) -> None:
     entry.send_keys(text)
 
 
+def waited(page: Page) -> int:
+    """For how many seconds the form says that the job waits, 0 before it says it."""
+    found = re.search(r"waiting for (\d+) s", page.text(".mpidist-waited"))
+    return int(found[1]) if found else 0
+
+
 def test_from_a_form_to_a_session(lab: Lab, cluster: dict[str, str]) -> None:
     options = ("--nodes=2", "--exclusive", "--time=4", "--output=/dev/null", "--wrap=sleep 240")
     full = says(cluster, "sbatch", "--parsable", *options)
@@ -104,7 +111,8 @@ def test_from_a_form_to_a_session(lab: Lab, cluster: dict[str, str]) -> None:
     page.driver.switch_to.active_element.send_keys(Keys.ENTER)
 
     page.wait_for(lambda: "it waits for nodes to become free (Resources)" in page.text(STATE), "the reason")
-    page.wait_for(lambda: "waiting for 2 s" in page.text(".mpidist-waited"), "the time that passes")
+    first = waited(page)
+    page.wait_for(lambda: waited(page) > first, "the time that passes")
     assert enabled(page, "cancel")
     says(cluster, "scancel", full)
     page.wait_for(lambda: "4 MPI ranks in 1 world" in page.text(SESSION), "the session")
