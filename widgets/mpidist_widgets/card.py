@@ -14,7 +14,7 @@ import bqplot
 import ipywidgets
 import numpy as np
 
-from .live import Part, put
+from .live import Part
 from .look import Look
 from .style import FAINT, FONT, TEXT, muted
 from .surface import Surface
@@ -241,4 +241,5 @@ def set_ticks(axis: Any, ticks: Sequence[Tick]) -> None:
         browser_number(float(value)) for value in (() if axis.tick_values is None else axis.tick_values)
     }
     kept = {position: text for position, text in axis.tick_labels.items() if position in present}
-    put(axis, tick_labels=kept | texts, tick_values=np.array([tick.position for tick in ticks]))
+    axis.tick_labels = kept | texts
+    axis.tick_values = np.array([tick.position for tick in ticks])
