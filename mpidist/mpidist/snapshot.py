@@ -228,12 +228,12 @@ class Snapshot:
         return {}
 
     def _estimate(self, name: str) -> Estimate | None:
-        if name in self.reused:
-            return self.reused[name].estimate(self.parameters)
         if name not in self.results:
             return None
         result, totals, weighted = self._known(name)
-        return estimate_of(result, totals, self.accounts[name].seen, weighted=weighted)
+        whole = dict.fromkeys(totals, Seen(1, 1, 1.0, 1))  # of all events, so that errors are 0
+        seen = whole if name in self.reused else self.accounts[name].seen
+        return estimate_of(result, totals, seen, weighted=weighted)
 
     def _known(self, name: str) -> tuple[Any, Mapping[str, Total], bool]:
         """A result with the ranges of its axes known, its exact sums for each sample, and whether they are weighted.
@@ -332,15 +332,6 @@ class Finished:
     totals: Mapping[str, Total]
     weighted: bool
     source: Snapshot
-
-    def value(self, parameters: Mapping[str, Any]) -> object:
-        """The value, a new one at each call; of a scan at the value in `parameters`."""
-        return value_of(self.result.at(parameters), self.totals, weighted=self.weighted)
-
-    def estimate(self, parameters: Mapping[str, Any]) -> Estimate | None:
-        """The estimate, whose errors are 0."""
-        seen = {sample: Seen(1, 1, 1.0, 1) for sample in self.totals}
-        return estimate_of(self.result.at(parameters), self.totals, seen, weighted=self.weighted)
 
 
 def value_of(result: Result, totals: Mapping[str, Total], *, weighted: bool) -> object:

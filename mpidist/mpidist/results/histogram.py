@@ -204,30 +204,32 @@ class Histogram(Reduction):
         name = self.storage_name(weighted=weighted)
         made = hist_package.Hist(*map(copied, self.axes), storage=getattr(hist_package.storage, name)())
         view: Any = made.view(flow=True)
-        if state.sums:
-            read: list[Any] = [exact.values().reshape(self.extent) for exact in state.sums]
-        else:
-            read = [state.counts.reshape(self.extent)] * 2
+        arrays = self._arrays(state)
         if name == "Weight":
-            view["value"], view["variance"] = read
+            view["value"], view["variance"] = arrays[0], arrays[-1]
         else:
-            view[...] = read[0]
+            view[...] = arrays[0]
         return made
 
     def bins(self, total: Total, *, weighted: bool) -> Bins:
         """See `Result.bins`."""
         if not self.is_weighted(weighted=weighted):  # nothing but counts
-            return self._bins(total.sums.reshape(self.extent).astype(np.float64), weighted=weighted)
+            return self._bins([total.sums.reshape(self.extent)], weighted=weighted)
         return self.bins_in(self.state_of(total, weighted=weighted), weighted=weighted)
 
     def bins_in(self, state: State, *, weighted: bool) -> Bins:
         """The bins of a state, as `read` puts them into a `hist.Hist`."""
-        numbers = [exact.values() for exact in state.sums] or [state.counts.astype(np.float64)]
-        return self._bins(*(each.reshape(self.extent) for each in numbers), weighted=weighted)
+        return self._bins(self._arrays(state), weighted=weighted)
 
-    def _bins(self, *numbers: NDArray[np.float64], weighted: bool) -> Bins:
+    def _arrays(self, state: State) -> list[NDArray[Any]]:
+        """Counts, or sums of weights and of their squares if there are those; of the shape of the histogram."""
+        arrays: list[NDArray[Any]] = [exact.values() for exact in state.sums] or [state.counts]
+        return [each.reshape(self.extent) for each in arrays]
+
+    def _bins(self, arrays: Sequence[NDArray[Any]], *, weighted: bool) -> Bins:
+        floating = [each.astype(np.float64, copy=False) for each in arrays]
         counts = self.storage_name(weighted=weighted) != "Weight"
-        return Bins(self.axes, numbers[0], numbers[-1], counts=counts)
+        return Bins(self.axes, floating[0], floating[-1], counts=counts)
 
     def stack(self, values: Mapping[str, object]) -> object:
         """One histogram with a first axis ``dataset``."""

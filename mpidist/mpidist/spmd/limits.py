@@ -73,8 +73,7 @@ def limits(ranks_here: int, environment: Mapping[str, str] = os.environ) -> Limi
         _bytes(texts[name], f"{VARIABLES[name]}={texts[name]!r}") for name in ("cache", "spill_limit")
     )
     if memory is None:
-        total, free = _machine()
-        memory = int(min(SHARE * min(total, memory_limit(environment)), SHARE_OF_FREE * free))
+        memory = int(min(SHARE * _usable(environment), SHARE_OF_FREE * _machine()[1]))
     ranks = max(ranks_here, 1)
     folder = os.path.expandvars(texts["spill"])  # as this node has them
     return Limits(
@@ -98,7 +97,11 @@ def _bytes(text: str, source: str) -> int | None:
 
 def memory_share(ranks_here: int) -> float:
     """The bytes of memory that there are on this host for each of so many ranks: of the machine, or what its control groups and Slurm allow."""
-    return min(_machine()[0], memory_limit()) / max(ranks_here, 1)
+    return _usable(os.environ) / max(ranks_here, 1)
+
+
+def _usable(environment: Mapping[str, str]) -> int:
+    return min(_machine()[0], memory_limit(environment))
 
 
 def memory_limit(environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> int:
