@@ -96,8 +96,8 @@ class PlotCard(Part):
         now = time.monotonic()
         resting = snapshot.final or snapshot.state == "paused"
         self._telling = resting or now - self._told >= TEXT_SECONDS
-        grown = self._grown(snapshot, now)
-        if self.name in snapshot.results and (grown or self._telling):
+        if self.name in snapshot.results and (self._telling or self._differs(snapshot, now)):
+            self._pictured = self._events(snapshot), snapshot.parameters, now
             self._take(snapshot)
         if self._telling:
             # "0 %" holds for the first picture only: it is told anew as soon as there is something.
@@ -106,20 +106,16 @@ class PlotCard(Part):
 
     _telling = True
 
-    def _grown(self, snapshot: Snapshot, now: float) -> bool:
-        """Whether the picture would look another than the last one; if texts are told, it is drawn in any case."""
-        events = {sample.name: sample.events_done for sample in snapshot.coverage(self.name)}
+    def _events(self, snapshot: Snapshot) -> dict[str, int]:
+        return {sample.name: sample.events_done for sample in snapshot.coverage(self.name)}
+
+    def _differs(self, snapshot: Snapshot, now: float) -> bool:
+        """Whether the picture would look another than the last one, or that is old."""
         before, parameters, drawn = self._pictured
-        if (
-            not self._telling
-            and now - drawn < PLOT_SECONDS
-            and parameters == snapshot.parameters
-            and all(before.get(name, -1) >= (1 - GROWN) * count for name, count in events.items())
-            and all(before[name] <= count for name, count in events.items())
-        ):
-            return False
-        self._pictured = events, snapshot.parameters, now
-        return True
+        if now - drawn >= PLOT_SECONDS or parameters != snapshot.parameters:
+            return True
+        events = self._events(snapshot)
+        return any(not (1 - GROWN) * count <= before.get(name, -1) <= count for name, count in events.items())
 
     def set(self, **changes: object) -> Self:
         """Draw it in another way, for example `set(log=True, rebin=2)`; see `Options`. Returns the widget itself."""

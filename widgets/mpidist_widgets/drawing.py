@@ -215,7 +215,7 @@ def _curves(content: _Content, estimate: Estimate | None, *, profile: bool) -> C
             errors[i],
             float(values[i, :under].sum()),
             float(values[i, last:].sum()),
-            float(np.nansum(inside[i]) if profile else inside[i].sum()),
+            float(np.nansum(inside[i])),
             full[i],
         )
         for i, name in enumerate(content.names)

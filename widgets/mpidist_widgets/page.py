@@ -65,14 +65,7 @@ def page(
     """
     receipt = card["receipt"]
     looks = {name: Look(Options(log=name in log), previous=previous) for name in results}
-    for plot in plots:
-        if not hasattr(plot, "look"):
-            msg = f'plots= has {plot!r}. Hint: live plots, such as LiveHistogram("{next(iter(looks), "pt")}").follow(run)'
-            raise ResultError(msg)
-        if plot.name not in looks:
-            msg = f"plots= has a plot of {plot.name!r}. Hint: there are {', '.join(looks)}"
-            raise ResultError(msg)
-        looks[plot.name] = replace(plot.look, previous=previous)
+    looks |= {name: replace(look, previous=previous) for name, look in _looks_of(plots, looks).items()}
     parts = [
         f"<h1>Run {escape(str(card['run']))}: {escape(str(card['state']))}</h1>",
         f"<p><b>{escape(str(receipt['text']))}</b><br>{muted(_summary(card))}</p>",
@@ -89,6 +82,20 @@ def page(
         f"<title>Run {escape(str(card['run']))}</title><style>{_rules()}</style></head>"
         f"<body>{''.join(parts)}</body></html>"
     )
+
+
+def _looks_of(plots: Collection[PlotCard], names: Collection[str]) -> dict[str, Look]:
+    """How live plots look, by the name of their result. Raises ResultError for what is none, or of no result with these names."""
+    found = {}
+    for plot in plots:
+        if not hasattr(plot, "look"):
+            msg = f'plots= has {plot!r}. Hint: live plots, such as LiveHistogram("{next(iter(names), "pt")}").follow(run)'
+            raise ResultError(msg)
+        if plot.name not in names:
+            msg = f"plots= has a plot of {plot.name!r}. Hint: there are {', '.join(names)}"
+            raise ResultError(msg)
+        found[plot.name] = plot.look
+    return found
 
 
 def _rules() -> str:

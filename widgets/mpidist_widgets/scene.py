@@ -156,7 +156,7 @@ def compose(curves: Curves, options: Options, before: Sequence[str] = ()) -> Sce
         }
         stacked, shown = [c for c in shown if c.name not in over], [c for c in shown if c.name in over]
         shown = [replace(c, kind="outline" if c.name in others else "points") for c in shown]
-    order = stack_order({c.name: float(c.values.sum()) for c in stacked}, before)
+    order = stack_order({c.name: float(np.nansum(c.values)) for c in stacked}, before)
     total = _sum(stacked) if stacked else None
     if options.normalise and not curves.profile:
         shown = [c.scaled(_inverse(c)) for c in shown]
