@@ -95,6 +95,7 @@ pacer = Pacer(plot._class)
 heights = np.array(plot._lines.y)
 for number in range(COUNT):
     plot._lines.y = heights * np.float32(1 - 1e-3 * (number % 50))
+    pacer.ask()
     pacer.wait()
 print(pacer.painted, "painted")
 pacer.close()

@@ -15,6 +15,7 @@ import os
 import pstats
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -80,12 +81,14 @@ def recorded(folder: Path, count: int, plots: range, *, several: bool) -> list[S
     return found[-count:]
 
 
-def drawn(cards: dict[str, LiveHistogram], snapshots: list[Snapshot]) -> float:
-    """Draw the cards from all snapshots of one moment; the processor seconds of this thread."""
+def drawn(cards: dict[str, LiveHistogram], snapshots: list[Snapshot], pacer: Pacer) -> float:
+    """Draw the cards from all snapshots of one moment as a page takes them; the processor seconds of this thread."""
     began = time.thread_time()
-    for snapshot in snapshots:
-        for name in snapshot.results:
-            cards[name].show(snapshot)
+    with (bundle := pacer.bundle()) or nullcontext():
+        for snapshot in snapshots:
+            for name in snapshot.results:
+                cards[name].show(snapshot)
+    pacer.ask(bundle)
     return time.thread_time() - began
 
 
@@ -100,13 +103,15 @@ class Source:
         return lambda: None
 
 
-def followed(cards: dict[str, LiveHistogram], moments: list[list[Snapshot]]) -> tuple[float, int, float]:
-    """Draw as a view does, from `RATE` snapshots a second; processor seconds, pictures, seconds."""
+def followed(
+    cards: dict[str, LiveHistogram], moments: list[list[Snapshot]], pacer: Pacer
+) -> tuple[float, int, float]:
+    """Draw as often as a view does, from `RATE` snapshots a second; processor seconds, pictures, seconds."""
     used: list[float] = []
     by_name = {id(moment[0]): moment for moment in moments}
 
     def draw(snapshot: Snapshot) -> None:
-        used.append(drawn(cards, by_name[id(snapshot)]))
+        used.append(drawn(cards, by_name[id(snapshot)], pacer))
 
     source: Any = Source()
     Pacer.wait = lambda *_: None  # type: ignore[method-assign]  # a browser that is always ready
@@ -133,14 +138,16 @@ def main() -> None:
         pairs = recorded(Path(folder), options.snapshots, range(split, options.plots), several=True)
     moments = [list(moment) for moment in zip(alone, pairs, strict=False)]
     cards = {f"pt{i}": LiveHistogram(f"pt{i}", stack=i % 2 == 1) for i in range(options.plots)}
-    drawn(cards, moments[0])
+    pacer = Pacer()
+    drawn(cards, moments[0], pacer)
+    pacer._on_message(None, {"painted": 1}, None)  # a page that is there
     Traffic.messages = Traffic.size = 0
     profile = cProfile.Profile(time.thread_time)
     seconds = []
     for moment in moments[1:]:
         if options.profile:
             profile.enable()
-        seconds.append(drawn(cards, moment))
+        seconds.append(drawn(cards, moment, pacer))
         profile.disable()
         time.sleep(1 / RATE)
     count = len(seconds)
@@ -150,7 +157,7 @@ def main() -> None:
     )
     print(f"at {RATE} a second: {100 * RATE * sum(seconds) / count:.1f} % of a core")
     print(f"messages: {Traffic.messages / count:.1f} per snapshot, {Traffic.size / count / 1000:.1f} kB")
-    spent, pictures, took = followed(cards, moments)
+    spent, pictures, took = followed(cards, moments, pacer)
     print(f"as a view draws them: {pictures} pictures in {took:.1f} s, {100 * spent / took:.1f} % of a core")
     if options.profile:
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)

@@ -144,12 +144,23 @@ def test_a_dragged_range_becomes_a_cut(page: Page, lab: Lab) -> None:
 
 UPDATES = """
 for number in range(COUNT):
-    for part in parts:
-        part._draw(found[-(number % 2)])  # the first and the last one, which differ too much not to be drawn
+    with (bundle := pacer.bundle()) or nullcontext():  # as a view does
+        for part in parts:
+            part._draw(found[-(number % 2)])  # the first and the last one, which differ too much not to be drawn
+    pacer.ask(bundle)
     pacer.wait()
-print(pacer.painted)
+print(pacer.painted, pacer.carries)
+"""
+TOGETHER = """
+import numpy as np
+with pacer.bundle() as bundle:
+    parts[0]._lines.y = np.array(parts[0]._lines.y) / 2
+    parts[0]._heading.value = "<b>in one message</b>"
+pacer.ask(bundle)
+pacer.wait()
 """
 DRAWN = """
+from contextlib import nullcontext
 import ipywidgets
 from mpidist_widgets import LiveHeatmap
 from mpidist_widgets.pacer import Pacer
@@ -169,11 +180,16 @@ ipywidgets.VBox(parts)
 def test_the_page_does_not_grow_with_pictures(lab: Lab) -> None:
     imports = PLAN[: PLAN.index("def slowly")]
     few, many = (UPDATES.replace("COUNT", str(count)) for count in (100, 500))
-    page = lab.open("heap.ipynb", [imports + DRAWN, few, many])
+    page = lab.open("heap.ipynb", [imports + DRAWN, few, many, TOGETHER])
     page.run(0)
     page.run(1, timeout=120)
     before = page.heap()
     page.run(2, timeout=170)
-    assert page.output_text(2).strip() == "600"
+    assert page.output_text(2).strip() == "600 True"
     # A figure that is kept, or a transition that is queued, for each picture would be ten times as much.
     assert page.heap() - before < 1.5
+    outline = "return document.querySelector('.mpidist-plot path.line').getAttribute('d')"
+    drawn = page.script(outline)
+    page.run(3)
+    assert page.script("return document.querySelector('.mpidist-title').textContent") == "in one message"
+    assert page.script(outline) != drawn

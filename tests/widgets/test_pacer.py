@@ -12,6 +12,7 @@ def painted(pacer: Pacer, picture: int) -> None:
 
 
 def waiting(pacer: Pacer) -> threading.Thread:
+    pacer.ask()
     thread = threading.Thread(target=pacer.wait, daemon=True)
     thread.start()
     return thread
@@ -20,12 +21,13 @@ def waiting(pacer: Pacer) -> threading.Thread:
 def test_without_any_browser_the_wait_ends_and_grows() -> None:
     pacer = Pacer()
     pacer._patience = 0.01
+    pacer.ask()
     pacer.wait()
     assert pacer._patience == 0.02
     pacer.wait()
     assert pacer._patience == 0.04
     assert not pacer.answered
-    assert pacer.picture == 2
+    assert pacer.picture == 1
 
 
 def test_the_wait_ends_when_the_picture_is_painted() -> None:
@@ -49,6 +51,7 @@ def test_a_browser_that_answered_once_is_waited_for() -> None:
     pacer.release()
     thread.join(5)
     assert not thread.is_alive()
+    pacer.ask()
     pacer.wait()  # and nothing waits after a release
 
 

@@ -14,6 +14,7 @@ import bqplot
 import ipywidgets
 import numpy as np
 
+from .bundle import HTML, HTMLMath
 from .live import Part
 from .look import Look
 from .style import FAINT, FONT, TEXT, muted
@@ -59,16 +60,16 @@ class PlotCard(Part):
         self.name, self.options = name, options
         self.width, self.height = width, height
         self.add_class("mpidist-plot")
-        self._heading = ipywidgets.HTML(layout=row("24px", margin="0"))
+        self._heading = HTML(layout=row("24px", margin="0"))
         self._heading.add_class("mpidist-title")
         self.tools = Tools(name)
         self.tools.observe(self._on_state, "state")
         self.tools.on_msg(self._on_tool)
-        self._x_label = ipywidgets.HTMLMath(layout=row("20px", margin="0"))
-        self._y_label = ipywidgets.HTMLMath(
+        self._x_label = HTMLMath(layout=row("20px", margin="0"))
+        self._y_label = HTMLMath(
             layout=ipywidgets.Layout(width=f"{LABEL}px", height="auto", margin="0", flex="0 0 auto")
         )
-        self._note = ipywidgets.HTML(layout=row("18px", margin="0"))
+        self._note = HTML(layout=row("18px", margin="0"))
         self._note.add_class("mpidist-note")
         self.surface = Surface(
             name, [MARGIN["left"], MARGIN["right"], MARGIN["top"], MARGIN["bottom"]], self.zooms

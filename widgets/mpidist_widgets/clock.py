@@ -53,6 +53,7 @@ class Clock:
                 if self._draw():
                     self.pictures += 1
                     if not over:
+                        self.pacer.ask()
                         self.pacer.wait(self._over)
                 if over:
                     return

@@ -10,6 +10,7 @@ import ipywidgets
 import numpy as np
 
 from .axis import axis_ticks
+from .bundle import HTML, ColorScale, HeatMap, LinearScale
 from .card import LABEL, MARGIN, TICK_STYLE, PlotCard, row, set_ticks
 from .drawing import Cells, draw_bins, log_floor
 from .live import put
@@ -45,12 +46,12 @@ class LiveHeatmap(PlotCard):
         self._limits: tuple[float, float] | None = None
         self._bar_drawn: tuple[object, ...] = ()
         self._known = ""
-        self._x_scale = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
-        self._y_scale = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
-        self._colour = bqplot.ColorScale(colors=list(VIRIDIS), min=0.0, max=1.0)
+        self._x_scale = LinearScale(min=0.0, max=1.0, allow_padding=False)
+        self._y_scale = LinearScale(min=0.0, max=1.0, allow_padding=False)
+        self._colour = ColorScale(colors=list(VIRIDIS), min=0.0, max=1.0)
         self._x_axis = bqplot.Axis(scale=self._x_scale, grid_lines="none", tick_style=TICK_STYLE)
         self._y_axis = bqplot.Axis(scale=self._y_scale, side="left", grid_lines="none", tick_style=TICK_STYLE)
-        self._cells = bqplot.HeatMap(
+        self._cells = HeatMap(
             x=np.arange(2.0),
             y=np.arange(2.0),
             color=np.zeros((2, 2)),
@@ -61,7 +62,7 @@ class LiveHeatmap(PlotCard):
         # Cells are painted with soft edges: what shines through between them is the colour of no entries.
         self.figure.background_style = {"fill": VIRIDIS[0]}
         self.figure.marks = [self._cells]
-        self._bar = ipywidgets.HTML(
+        self._bar = HTML(
             layout=ipywidgets.Layout(
                 width=f"{BAR}px", margin="0", padding=f"{MARGIN['top']}px 0 0 0", overflow="visible"
             )

@@ -11,10 +11,12 @@ import logging
 import threading
 import time
 import uuid
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from .bundle import HTML
 from .pacer import Pacer
 from .style import message
 from .wording import ENDED
@@ -51,7 +53,7 @@ class Part(ipywidgets.VBox):  # type: ignore[misc]  # no type information
     def __init__(self, children: tuple[Any, ...] = (), **layout: str) -> None:
         super().__init__(children, layout=ipywidgets.Layout(**layout))
         self._lock = threading.RLock()
-        self._problem = ipywidgets.HTML()
+        self._problem = HTML()
         self._problem.layout.display = "none"
         self._problem.add_class("mpidist-problem")
         self._class = f"mpidist-view-{uuid.uuid4().hex[:12]}"
@@ -228,7 +230,11 @@ class Follower:
                 snapshot, self._newest = self._newest, None
                 if snapshot is not None:
                     begun, used = time.monotonic(), time.thread_time()
-                    self._draw(snapshot)
+                    # A page that comes just now may miss one message, and must not miss the last picture.
+                    bundle = None if snapshot.final or snapshot.state != "running" else pacer.bundle()
+                    with bundle or nullcontext():
+                        self._draw(snapshot)
+                    pacer.ask(bundle)
                     used = time.thread_time() - used
                     self._drawn = snapshot
                     self.pictures += 1

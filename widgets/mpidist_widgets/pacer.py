@@ -4,10 +4,14 @@ A tiny widget without a view acknowledges each picture from `requestAnimationFra
 animation frames, so it sends nothing and the kernel holds back; a view behind another tab of JupyterLab, or scrolled out of the
 page, is not acknowledged until it shows again. Otherwise bqplot would queue a
 transition for each update, memory would grow and the tab would freeze when it is shown again.
+
+It also carries what other widgets have to say (`bundle`): a page that has answered takes a picture as one message, and gives each model its
+own changes as if they had come alone.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,14 +19,18 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from .bundle import Bundle, Bundled
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Pacer", "live_while_blocked"]
 
+logger = logging.getLogger("mpidist")
+
 _ESM = """
 function initialize({ model }) {
-  let asked = false, gone = false;
+  let asked = false, gone = false, applied = Promise.resolve();
   const seen = () => {
     const view = model.get("view");
     const nodes = [...document.querySelectorAll(`.${view || "none"}`)];
@@ -46,19 +54,33 @@ function initialize({ model }) {
       look();
     }
   };
+  const give = async ({ id, data }, buffers) => {
+    let target;
+    try { target = await model.widget_manager.get_model(id); } catch { return; }  // closed meanwhile
+    await target._handle_comm_msg({ content: { data }, buffers });
+  };
+  const take = (message, buffers) => {
+    if (!message.changes) return;
+    applied = applied.then(() => {
+      let from = 0;
+      return Promise.all(message.changes.map((change) => give(change, buffers.slice(from, from += change.buffers))));
+    }).catch((error) => model.send({ refused: true, why: String(error) }));
+  };
+  model.on("msg:custom", take);
   model.on("change:picture", acknowledge);
   acknowledge();  // a page that was opened or reloaded late
   return () => {
     gone = true;
     model.off("change:picture", acknowledge);
+    model.off("msg:custom", take);
   };
 }
 export default { initialize };
 """
 
 
-class Pacer(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
-    """Counts pictures sent and painted; see `wait`."""
+class Pacer(Bundled, anywidget.AnyWidget):  # type: ignore[misc]  # no type information
+    """Counts pictures sent and painted: `ask`, then `wait`."""
 
     _esm = _ESM
     picture = traitlets.Int(0).tag(sync=True)
@@ -76,6 +98,9 @@ class Pacer(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
         self._patience = self.first_wait
         self._wake = threading.Event()
         self._released = False
+        self._bundle: Bundle | None = None
+        self.carries = True
+        """Whether the page takes bundles, as far as is known."""
         self.on_msg(self._on_message)
         live_while_blocked(self)
 
@@ -92,6 +117,16 @@ class Pacer(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
             self.painted = max(self.painted, painted)
             self._answered = True
             self._wake.set()
+        if "refused" in content:
+            self._resend(str(content.get("why")))
+
+    def _resend(self, why: str) -> None:
+        """Send the last picture as widgets do: this page's libraries know no other way."""
+        logger.debug("the page did not take a picture in one message: %s", why)
+        self.carries = False
+        bundle, self._bundle = self._bundle, None
+        if bundle is not None:
+            bundle.send()
 
     def release(self) -> None:
         """End the present wait and all until `hold`: something must be shown whether or not anybody looks."""
@@ -102,13 +137,27 @@ class Pacer(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
         """Wait for the browser again."""
         self._released = False
 
+    def bundle(self) -> Bundle | None:
+        """For the changes of the next picture; None if the page is not known to take it."""
+        return Bundle() if self._answered and self.carries else None
+
+    def ask(self, bundle: Bundle | None = None) -> None:
+        """Ask the page to say when what was sent before, and what is in `bundle`, is painted."""
+        self._bundle = bundle
+        if bundle is None:
+            self.picture += 1
+            return
+        with bundle:
+            self.picture += 1
+        changes, buffers = bundle.packed()
+        self.send({"changes": changes}, buffers)
+
     def wait(self, unless: Callable[[], bool] | None = None) -> None:
-        """Wait until what was sent before is painted, or `unless()` is true, which is asked every `look` seconds.
+        """Wait until what was asked for is painted, or `unless()` is true, which is asked every `look` seconds.
 
         For ever if a browser has answered before (its tab is hidden, or closed: nothing is lost by waiting).
         Else for `first_wait` seconds, then twice as long each time: nobody may be there, or a page that loads.
         """
-        self.picture += 1
         wanted = self.picture
         deadline = time.monotonic() + self._patience
         while not self._released and self.painted < wanted:

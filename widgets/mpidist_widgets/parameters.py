@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from .bundle import HTML
 from .live import Part, put
 from .pacer import live_while_blocked
 from .style import FAINT, FONT, message
@@ -43,7 +44,7 @@ class Parameters(Part):
         self.add_class("mpidist-parameters")
         self.controls: dict[str, Any] = {}
         self._errors: dict[str, Any] = {}
-        self._status = ipywidgets.HTML(layout=ipywidgets.Layout(height="18px", margin="0 0 0 4px"))
+        self._status = HTML(layout=ipywidgets.Layout(height="18px", margin="0 0 0 4px"))
         self._status.add_class("mpidist-computing")
         self._asked: dict[str, object] = {}
         self._awaited: dict[str, object] = {}
@@ -70,7 +71,7 @@ class Parameters(Part):
                 control.observe(lambda change, name=name: self._on_change(name, change["new"]), "value")
                 live_while_blocked(control)
                 self.controls[name] = control
-                self._errors[name] = ipywidgets.HTML(layout=ipywidgets.Layout(display="none", margin="0"))
+                self._errors[name] = HTML(layout=ipywidgets.Layout(display="none", margin="0"))
         rows = [widget for name in self.controls for widget in (self.controls[name], self._errors[name])]
         self.children = (*rows, self._status)
         self.layout.display = "" if rows else "none"

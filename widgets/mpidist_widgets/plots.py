@@ -10,6 +10,7 @@ import ipywidgets
 import numpy as np
 
 from .axis import axis_ticks
+from .bundle import LinearScale, Lines
 from .card import GRID, LABEL, MARGIN, TICK_STYLE, PlotCard, row, set_ticks
 from .compare import Ghost, Other, beside, curves_of, ghost_of
 from .live import Follower, put
@@ -67,8 +68,8 @@ class LiveHistogram(PlotCard):
         self._sight = Sight(self.surface)
         self._structure: tuple[Any, ...] = ()
         self._offered: tuple[Any, ...] = ()
-        self._x_scale = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
-        self._y_scale = bqplot.LinearScale(min=0.0, max=1.0, allow_padding=False)
+        self._x_scale = LinearScale(min=0.0, max=1.0, allow_padding=False)
+        self._y_scale = LinearScale(min=0.0, max=1.0, allow_padding=False)
         self._x_axis = bqplot.Axis(scale=self._x_scale, grid_lines="none", tick_style=TICK_STYLE)
         self._y_axis = bqplot.Axis(
             scale=self._y_scale, side="left", grid_lines="solid", grid_color=GRID, tick_style=TICK_STYLE
@@ -82,7 +83,7 @@ class LiveHistogram(PlotCard):
 
     def _mark(self, **style: Any) -> Any:
         scales = {"x": self._x_scale, "y": self._y_scale}
-        return bqplot.Lines(
+        return Lines(
             x=np.zeros(2), y=np.zeros(2), scales=scales, interpolation="step-after", colors=[TEXT], **style
         )
 

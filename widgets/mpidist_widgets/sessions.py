@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from .bundle import HTML
 from .clock import Clock
 from .style import ALARM, BORDER, DIGITS, FAINT, FONT, TEXT, message, muted, table
 from .wording import clock_text
@@ -37,7 +38,7 @@ class SessionView(ipywidgets.VBox):  # type: ignore[misc]  # no type information
         super().__init__(layout=ipywidgets.Layout(width="100%"))
         self.add_class("mpidist-session")
         self.session = session
-        self._body = ipywidgets.HTML(layout=ipywidgets.Layout(margin="0", overflow="auto", width="100%"))
+        self._body = HTML(layout=ipywidgets.Layout(margin="0", overflow="auto", width="100%"))
         self.children = (self._body,)
         self._clock: Clock | None = None
         self.follow()

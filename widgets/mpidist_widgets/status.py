@@ -9,6 +9,7 @@ import ipywidgets
 
 from mpidist.report import disk_troubles
 
+from .bundle import HTML, FloatProgress
 from .live import Part, put
 from .pacer import live_while_blocked
 from .style import ALARM, DIGITS, FAINT, FONT, TEXT, message, muted, stacked_bar, table
@@ -63,16 +64,16 @@ class Progress(Part):
     def __init__(self) -> None:
         super().__init__(width="100%")
         self.add_class("mpidist-progress")
-        self._text = ipywidgets.HTML(layout=ipywidgets.Layout(height="18px", margin="0", width="100%"))
+        self._text = HTML(layout=ipywidgets.Layout(height="18px", margin="0", width="100%"))
         self._text.add_class("mpidist-progress-text")
-        self.bar = ipywidgets.FloatProgress(
+        self.bar = FloatProgress(
             value=0.0,
             min=0.0,
             max=1.0,
             layout=ipywidgets.Layout(width="auto", height="18px", margin="0 2px 0 0"),
         )
         self._words = ""
-        self._detail = ipywidgets.HTML(layout=ipywidgets.Layout(height="18px", margin="0", width="100%"))
+        self._detail = HTML(layout=ipywidgets.Layout(height="18px", margin="0", width="100%"))
         self.children = (self._text, self.bar, self._detail)
         self.idle("starting")
 
@@ -228,9 +229,7 @@ class RankTable(Part):
     def __init__(self) -> None:
         super().__init__(width="100%")
         self.add_class("mpidist-ranks")
-        self._body = ipywidgets.HTML(
-            layout=ipywidgets.Layout(margin="0", overflow="auto", max_height="330px")
-        )
+        self._body = HTML(layout=ipywidgets.Layout(margin="0", overflow="auto", max_height="330px"))
         self.children = (self._body,)
 
     def show(self, snapshot: Snapshot) -> None:
@@ -305,7 +304,7 @@ class Failures(Part):
     def __init__(self) -> None:
         super().__init__(width="100%")
         self.add_class("mpidist-failures")
-        self._head = ipywidgets.HTML(layout=ipywidgets.Layout(margin="0"))
+        self._head = HTML(layout=ipywidgets.Layout(margin="0"))
         self._list = ipywidgets.VBox()
         self._shown: tuple[Failure, ...] = ()
         self.layout.display = "none"
@@ -330,7 +329,7 @@ class Failures(Part):
 
 
 def _entry(failure: Failure) -> Any:
-    entry = ipywidgets.HTML(failure_html(failure), layout=ipywidgets.Layout(margin="0"))
+    entry = HTML(failure_html(failure), layout=ipywidgets.Layout(margin="0"))
     entry.add_class("mpidist-failure")
     return entry
 

@@ -11,6 +11,7 @@ import awkward as ak
 import ipywidgets
 import numpy as np
 
+from .bundle import HTML
 from .drawing import Rows, draw_bins
 from .live import Part
 from .style import DIGITS, FAINT, FONT, TEXT, bar, colours, muted, table
@@ -37,9 +38,7 @@ class Cutflow(Part):
         super().__init__(width="396px", overflow="hidden")
         self.name = name
         self.add_class("mpidist-rows")
-        self._body = ipywidgets.HTML(
-            layout=ipywidgets.Layout(margin="0", overflow="auto", max_height="318px")
-        )
+        self._body = HTML(layout=ipywidgets.Layout(margin="0", overflow="auto", max_height="318px"))
         self.children = (self._body,)
 
     def show(self, snapshot: Snapshot) -> None:
@@ -139,9 +138,7 @@ class Values(Part):
         super().__init__(width="396px", overflow="hidden")
         self.names = names
         self.add_class("mpidist-values")
-        self._body = ipywidgets.HTML(
-            layout=ipywidgets.Layout(margin="0", overflow="auto", max_height="318px")
-        )
+        self._body = HTML(layout=ipywidgets.Layout(margin="0", overflow="auto", max_height="318px"))
         self.children = (self._body,)
 
     def show(self, snapshot: Snapshot) -> None:
@@ -199,7 +196,7 @@ class Listing(Part):
         super().__init__(width="396px", overflow="hidden")
         self.name = name
         self.add_class("mpidist-listing")
-        self._body = ipywidgets.HTML(layout=ipywidgets.Layout(margin="0"))
+        self._body = HTML(layout=ipywidgets.Layout(margin="0"))
         self.children = (self._body,)
 
     def show(self, snapshot: Snapshot) -> None:

@@ -9,6 +9,7 @@ import ipywidgets
 
 from mpidist.report import report_of
 
+from .bundle import HTML
 from .live import Part, put
 from .style import FAINT, FONT
 
@@ -24,7 +25,7 @@ class Verdict(Part):
     def __init__(self) -> None:
         super().__init__(width="100%")
         self.add_class("mpidist-verdict")
-        self._line = ipywidgets.HTML(layout=ipywidgets.Layout(margin="0"))
+        self._line = HTML(layout=ipywidgets.Layout(margin="0"))
         self.layout.display = "none"
         self.children = (self._line,)
 

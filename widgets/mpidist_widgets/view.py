@@ -10,6 +10,7 @@ import ipywidgets
 from IPython import get_ipython
 from IPython.display import publish_display_data
 
+from .bundle import HTML
 from .card import PlotCard
 from .deck import Deck
 from .drawing import Cells, Curves, draw_histogram
@@ -69,7 +70,7 @@ class RunView(Part):
             layout=ipywidgets.Layout(width="100%", align_items="center", max_width="1300px"),
         )
         self.deck = Deck(self._lock)
-        self._ending = ipywidgets.HTML()
+        self._ending = HTML()
         self.children = (
             top,
             self.verdict,
