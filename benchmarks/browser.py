@@ -1,10 +1,11 @@
 """What a page sees of a run: latency, a hidden tab, the page's heap. In a real JupyterLab in headless Chromium.
 
-    .venv/bin/python benchmarks/browser.py [--plots N] [--files N] [--updates N]
+    .venv/bin/python benchmarks/browser.py [--plots N] [--files N] [--updates N] [--rest SECONDS]
 
 A run on one MPI rank fills histograms that are all in view. Latency is from the moment at which rank 0 sends a snapshot to the
 moment at which the kernel hears from the page that its picture is on the screen: the way back is in it too. Then one plot is
-drawn again and again, and the page's heap is measured after garbage collections.
+drawn again and again, and the page's heap is measured after garbage collections. With `--rest` the rank sleeps in each chunk, so that kernel
+and page have the machine to themselves, as when ranks are on other nodes.
 """
 
 from __future__ import annotations
@@ -39,6 +40,12 @@ for number in range(FILES):
     if not link.exists():
         link.symlink_to(DIMUON)
 muons = md.open([f"d{number}.root:Events" for number in range(FILES)]).Muon
+
+def rested(pt):
+    time.sleep(REST)
+    return pt
+
+pt = md.apply(rested, muons.pt) if REST else muons.pt
 axes = [md.axis.Regular(60 + 2 * i, 0, 60, label="$p_T$ [GeV]") for i in range(PLOTS)]
 session = md.connect(md.Local(ranks=1))
 session.px.execute('''
@@ -56,7 +63,7 @@ def publisher(number):
 engine._publisher = publisher
 ''', block=True)
 
-shown, painted = [], []
+shown, painted = [], {}
 show, wait = RunView.show, Pacer.wait
 
 def showing(view, snapshot):
@@ -64,14 +71,15 @@ def showing(view, snapshot):
     shown.append((snapshot.parts[0].sequence if snapshot.parts else None, time.time()))
 
 def waiting(pacer, *given):
-    before = pacer.painted
+    before, number = pacer.painted, shown[-1][0]  # the view is drawn without a pacer when it begins
     wait(pacer, *given)
-    painted.append(time.time() if pacer.painted > before else None)
+    if pacer.painted > before:
+        painted[number] = time.time()
 
 RunView.show, Pacer.wait = showing, waiting
 """
 RUN = """
-run = session.run(**{f"pt{i}": md.hist(muons.pt * (1 + i / 50), axes[i]) for i in range(PLOTS)})
+run = session.run(**{f"pt{i}": md.hist(pt * (1 + i / 50), axes[i]) for i in range(PLOTS)})
 run
 """
 LATENCIES = """
@@ -79,9 +87,9 @@ run.wait()
 time.sleep(1)
 sent = session.px["sent"][0]
 print([
-    (round(1000 * (drawn - sent[number]), 1), round(1000 * (seen - sent[number]), 1))
-    for (number, drawn), seen in zip(shown, painted)
-    if number in sent and seen is not None
+    (round(1000 * (drawn - sent[number]), 1), round(1000 * (painted[number] - sent[number]), 1))
+    for number, drawn in shown
+    if number in sent and number in painted
 ])
 """
 ONE = """
@@ -102,9 +110,17 @@ pacer.close()
 """
 
 
-def filled(code: str, plots: int, files: int) -> str:
+def filled(code: str, options: argparse.Namespace) -> str:
     """A cell with its numbers."""
-    return code.replace("PLOTS", str(plots)).replace("FILES", str(files)).replace("DIMUON", repr(str(DIMUON)))
+    numbers = {
+        "PLOTS": options.plots,
+        "FILES": options.files,
+        "REST": options.rest,
+        "DIMUON": repr(str(DIMUON)),
+    }
+    for name, value in numbers.items():
+        code = code.replace(name, str(value))
+    return code
 
 
 def hidden(page: Page) -> float:
@@ -126,15 +142,16 @@ def main() -> None:
         "--files", type=int, default=400, help="of 100 000 events, which are one and the same"
     )
     parser.add_argument("--updates", type=int, default=5000)
+    parser.add_argument("--rest", type=float, default=0.0, help="seconds that each chunk sleeps")
     options = parser.parse_args()
-    cells = [filled(code, options.plots, options.files) for code in (SETUP, RUN, LATENCIES, ONE)]
+    cells = [filled(code, options) for code in (SETUP, RUN, LATENCIES, ONE)]
     tenth = options.updates // 10
     cells += [UPDATES.replace("COUNT", str(tenth)), UPDATES.replace("COUNT", str(options.updates - tenth))]
     with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), window=(2000, 2600)) as lab:
         page = lab.open("browser.ipynb", cells)
         page.run(0)
         page.run(1)
-        page.wait_for(lambda: percent(page) > 5, "the run", timeout=60)
+        page.wait_for(lambda: percent(page) > 2, "the run", timeout=60)
         again = hidden(page)
         page.run(2, timeout=600)
         figures = ast.literal_eval(page.output_text(2).strip().splitlines()[-1])

@@ -49,7 +49,7 @@ class Drawer:
         self.again.set()
 
     def wait_for(self, snapshot: Any) -> None:
-        while snapshot not in self.drawn:
+        while not any(each is snapshot for each in self.drawn):
             assert self.again.wait(60)
             self.again.clear()
 
@@ -89,3 +89,43 @@ def test_what_one_waits_for_is_drawn_at_once(source: Source, monkeypatch: pytest
         draw.wait_for(turn)
     follower.join(60)
     assert not follower.live
+
+
+def test_a_snapshot_that_has_waited_is_left_for_a_newer_one(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Follower, "soon", 3600.0)
+    resting, rested = threading.Event(), threading.Event()
+
+    def rest(*_: object) -> float:
+        resting.set()
+        assert rested.wait(60)
+        return 0.0
+
+    monkeypatch.setattr(Follower, "_rest", rest)
+    draw, (first, waited, newer) = Drawer(), (picture() for _ in range(3))
+    follower = Follower(source, draw, lambda _: None)  # type: ignore[arg-type]
+    source.publish(first)
+    assert resting.wait(60)
+    follower._urgent.clear()  # the first picture of a run is never late
+    source.publish(waited)
+    rested.set()
+    time.sleep(0.05)
+    source.publish(newer)
+    draw.wait_for(newer)
+    assert all(each is not waited for each in draw.drawn)
+    follower.stop()
+
+
+def test_a_snapshot_that_has_waited_is_drawn_if_no_other_comes(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Follower, "soon", 0.01)
+    monkeypatch.setattr(Follower, "tick", 3600.0)
+    draw, (first, waited) = Drawer(), (picture() for _ in range(2))
+    follower = Follower(source, draw, lambda _: None)  # type: ignore[arg-type]
+    source.publish(first)
+    draw.wait_for(first)
+    source.publish(waited)
+    draw.wait_for(waited)
+    follower.stop()

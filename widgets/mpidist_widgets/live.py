@@ -132,6 +132,8 @@ class Follower:
     """Seconds of processor time that they may take beyond it at first, and after each turn (see `_turn`)."""
     longest = 1.0
     """Seconds between two pictures at most, whatever they cost, while there is something new."""
+    soon = 0.25
+    """Seconds in which the next snapshot is expected: a run publishes four a second."""
     tick = 0.5
     """Seconds after which a change of state without a snapshot is noticed."""
 
@@ -219,12 +221,19 @@ class Follower:
         pause = max(self.shortest, -self._credit / self.share)
         return max(0.0, begun + pause - time.monotonic())
 
+    def _pass_over(self) -> None:
+        """Leave a snapshot that has waited for one that comes soon: as many pictures, each of a newer state."""
+        self._wake.clear()
+        if self._newest is not None and not self._urgent.is_set():
+            self._wake.wait(self.soon)
+
     def _loop(self, run: Run, pacer: Pacer) -> None:
         state = run.state
         ended_at: float | None = None
         try:
             while not (self._stopped and self._over()):
-                self._wake.wait(self.tick)
+                if self._newest is None:
+                    self._wake.wait(self.tick)
                 self._wake.clear()
                 self._urgent.clear()
                 snapshot, self._newest = self._newest, None
@@ -242,6 +251,7 @@ class Follower:
                         return
                     pacer.wait()
                     self._urgent.wait(self._rest(used, begun))
+                    self._pass_over()
                 elif run.state != state:
                     state = run.state
                     self._idle(state)
