@@ -18,8 +18,9 @@ from mpidist.world.autopsy import ending, last_lines, running
 from mpidist.world.coroutines import Loop
 from mpidist.world.launcher import ranks_of
 from mpidist.world.processes import ProcessId, end
-from mpidist.world.registry import Record
+from mpidist.world.registry import Record, state_folder
 from mpidist.world.segments import unlink_segments
+from mpidist.world.turn import Turn
 
 if TYPE_CHECKING:
     import threading
@@ -49,6 +50,7 @@ class Assembly:
     def __init__(self, record: Record, cluster: Any, loop: Loop) -> None:
         self.record, self.cluster, self.loop = record, cluster, loop
         self.client: Any = None
+        self._turn = Turn(state_folder())
 
     @classmethod
     def new(cls, launcher: Launcher, session: str) -> Self:
@@ -124,6 +126,7 @@ class Assembly:
     def launch(self, timeout: float) -> None:
         """Start controller and ranks, or submit them."""
         deadline = time.monotonic() + timeout
+        self._turn.take()
         try:
             self.loop.run(self.cluster.start_controller(), timeout)
             self.save()
@@ -154,6 +157,8 @@ class Assembly:
                 )
         except (FutureTimeout, TimeoutError, OSError, RuntimeError, ValueError) as error:
             raise self.not_up("the controller does not answer", self.controller) from error
+        finally:
+            self._turn.give()
         waiting = self.trait("waiting", lambda: None)
         # Where ranks may have to wait, their beginning is news too.
         words: str | None = "" if hasattr(self.engines, "waiting") else None
@@ -219,12 +224,14 @@ class Assembly:
 
     def disconnect(self) -> None:
         """Let go of the processes; they go on."""
+        self._turn.give()
         if self.client is not None:
             self.client.close(linger=0)
         self.loop.stop()
 
     def end(self, grace: int) -> None:
         """Engines before the controller: their nannies would wait for it. Then whatever is left."""
+        self._turn.give()
         if self.client is not None:
             self.client.close(linger=0)
         if not self.loop.running:
