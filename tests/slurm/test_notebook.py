@@ -17,8 +17,9 @@ from IPython.core.error import UsageError
 import mpidist as md
 from mpidist.errors import WorldError
 from mpidist_slurm import Entry, Partition, Partitions, Queue, Slurm
-from mpidist_slurm.notebook.fields import Fields, beyond, minutes
-from mpidist_slurm.notebook.form import AllocationForm, sizes
+from mpidist_slurm.checks import beyond, minutes, sizes
+from mpidist_slurm.notebook.fields import Fields
+from mpidist_slurm.notebook.form import AllocationForm
 from mpidist_slurm.notebook.options import COMMANDS, explain, launcher, parse
 from mpidist_slurm.notebook.output import Text, log_of_job
 from mpidist_slurm.notebook.variables import define, free_name, name_problem, sessions, taken, world_of

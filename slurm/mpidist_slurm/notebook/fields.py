@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from mpidist.errors import WorldError
+from mpidist_slurm.checks import beyond, minutes, number, problem
 from mpidist_slurm.description import Slurm
 from mpidist_widgets.pacer import live_while_blocked
 from mpidist_widgets.style import ALARM, FONT, muted
@@ -21,13 +20,12 @@ if TYPE_CHECKING:
 
     from mpidist_slurm.offers import Partition, Partitions
 
-__all__ = ["Field", "Fields", "minutes"]
+__all__ = ["Field", "Fields"]
 
 LAUNCHERS = ("auto", "mpiexec", "pmi2", "pmix", "cray_shasta")
 FIRST_RANKS = 16
 """The most ranks a node that the form proposes by itself: each takes some hundred MB."""
 DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in dataclasses.fields(Slurm)}
-TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})")
 
 
 class Field(ipywidgets.HBox):  # type: ignore[misc]  # no type information
@@ -111,7 +109,7 @@ class Fields(ipywidgets.VBox):  # type: ignore[misc]  # no type information
         entry.disabled = not known
         ranks = self.by_name["ranks_per_node"]
         if first and default is not None and ranks.value == 1:
-            ranks.entry.value = min(_number(known[default].processors), FIRST_RANKS)
+            ranks.entry.value = min(number(known[default].processors), FIRST_RANKS)
 
     @property
     def chosen(self) -> Partition | None:
@@ -124,7 +122,7 @@ class Fields(ipywidgets.VBox):  # type: ignore[misc]  # no type information
         """What is asked for, with its problems shown beside the fields; None if there are any."""
         values = {name: field.value for name, field in self.by_name.items()}
         for name, field in self.by_name.items():
-            field.complain(_problem(name, values[name]))
+            field.complain(problem(name, values[name]))
             if field.problem:
                 values[name] = DEFAULTS[name]
         self.variable.complain(name_problem(self._namespace, self.variable.value or ""))
@@ -132,16 +130,16 @@ class Fields(ipywidgets.VBox):  # type: ignore[misc]  # no type information
         if chosen is None:
             return None
         self._show_limits(chosen)
-        for name, problem in beyond(values, chosen).items():
+        for name, words in beyond(values, chosen).items():
             if not self.by_name[name].problem:
-                self.by_name[name].complain(problem)
+                self.by_name[name].complain(words)
         if any(field.problem for field in (*self.by_name.values(), self.variable)):
             return None
         return Slurm(**values)
 
     def _show_limits(self, chosen: Partition) -> None:
         plus = " or more" if chosen.processors.endswith("+") else ""
-        words = f"{chosen.processors.rstrip('+')}{plus} processors and {_number(chosen.megabytes) / 1000:.3g} GB a node"
+        words = f"{chosen.processors.rstrip('+')}{plus} processors and {number(chosen.megabytes) / 1000:.3g} GB a node"
         if minutes(chosen.default_time) is not None:
             words += f"; time, if none is given: {chosen.default_time}"
         self._limits.value = f'<div style="{FONT}">{muted(words)}</div>'
@@ -152,52 +150,8 @@ class Fields(ipywidgets.VBox):  # type: ignore[misc]  # no type information
             field.entry.disabled = not enabled or (field is self.partition and not self._known)
 
 
-def beyond(values: Mapping[str, Any], chosen: Partition) -> dict[str, str]:
-    """What of (valid) values the partition does not have, by field. Slurm itself knows more, and is asked at the end."""
-    found = {}
-    if not chosen.up:
-        found["partition"] = "it is closed"
-    if values["nodes"] > chosen.nodes:
-        found["nodes"] = f"{chosen.name} has {chosen.nodes}"
-    asked, longest = minutes(str(values["time"] or "")), minutes(chosen.longest_time)
-    if asked is not None and longest is not None and asked > longest:
-        found["time"] = f"{chosen.name} allows {chosen.longest_time}"
-    wanted = values["ranks_per_node"] * values["cpus_per_rank"]
-    if not chosen.processors.endswith("+") and wanted > _number(chosen.processors):
-        found["ranks_per_node"] = f"{wanted} CPUs a node; a node has {chosen.processors}"
-    return found
-
-
-def minutes(text: str) -> float | None:
-    """A time as Slurm writes it, in minutes; None if it is unlimited or none."""
-    found = TIME.fullmatch(text)
-    if found is None:
-        return None
-    parts = [int(part) for part in found["parts"].split(":")]
-    if found["days"] is not None:
-        hours, minute, second = (*parts, 0, 0)[:3]
-        return (int(found["days"]) * 24 + hours) * 60 + minute + second / 60
-    if len(parts) == 3:
-        return parts[0] * 60 + parts[1] + parts[2] / 60
-    return parts[0] + (parts[1] / 60 if len(parts) == 2 else 0.0)
-
-
-def _problem(name: str, value: object) -> str:
-    """Why `Slurm` does not take this value; "" if it does."""
-    try:
-        Slurm(**{name: value})  # type: ignore[arg-type]  # that is the question
-    except WorldError as error:
-        return str(error).rpartition("): ")[2]
-    return ""
-
-
 def _label(partition: Partition) -> str:
     words = (
         f"{partition.name}: {partition.idle} of {partition.nodes} nodes idle, up to {partition.longest_time}"
     )
     return words if partition.up else f"{words} (closed)"
-
-
-def _number(text: str) -> int:
-    """A number that may end with "+"."""
-    return int(text.rstrip("+"))

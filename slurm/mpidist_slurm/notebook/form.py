@@ -15,6 +15,7 @@ from IPython.core.getipython import get_ipython
 
 import mpidist
 from mpidist.errors import MpidistError
+from mpidist_slurm.checks import sizes
 from mpidist_slurm.offers import estimate, partitions
 from mpidist_widgets.clock import Clock
 from mpidist_widgets.pacer import live_while_blocked
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from mpidist.session import Session
     from mpidist_slurm.description import Slurm
 
-__all__ = ["AllocationForm", "sizes"]
+__all__ = ["AllocationForm"]
 
 PARTS = 5
 """Children that are always there; the session's view comes after them."""
@@ -300,11 +301,6 @@ class AllocationForm(ipywidgets.VBox):  # type: ignore[misc]  # no type informat
         for view in self.children[PARTS:]:
             view.close()
         super().close()
-
-
-def sizes(nodes: int, most: int) -> tuple[int, ...]:
-    """Numbers of nodes that are worth asking about: one, half, as many, twice as many."""
-    return tuple(sorted({size for size in (1, nodes // 2, nodes, 2 * nodes) if 1 <= size <= most}))
 
 
 def _script(text: str) -> str:

@@ -1,0 +1,38 @@
+"""The server extension: which areas there are, and where they are found under the server's base URL."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.utils import url_path_join
+
+from . import resources
+from .feeds import Feeds
+from .handlers import ApiHandler, EventsHandler
+
+if TYPE_CHECKING:
+    from .routes import Route
+
+__all__ = ["API", "ROUTES", "MpidistApp"]
+
+API = "mpidist/api"
+ROUTES: tuple[Route, ...] = (*resources.ROUTES,)
+
+
+class MpidistApp(ExtensionApp):
+    """mpidist's part of the Jupyter server."""
+
+    name = "mpidist_labext"
+    extension_url = "/mpidist"
+
+    def initialize_handlers(self) -> None:
+        """Add all routes, by path, and the WebSocket."""
+        feeds = Feeds(*resources.feeds())
+        self.feeds = feeds
+        by_path = sorted(ROUTES, key=lambda route: route.pattern)
+        for pattern, routes in groupby(by_path, key=lambda route: route.pattern):
+            given = {"routes": tuple(routes), "feeds": feeds}
+            self.handlers.append((url_path_join("/", API, pattern), ApiHandler, given))
+        self.handlers.append((r"/mpidist/events", EventsHandler, {"feeds": feeds}))
