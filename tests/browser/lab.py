@@ -69,6 +69,13 @@ def require_browser() -> None:
         )
 
 
+def says(cluster: dict[str, str], *command: str) -> str:
+    """What a command prints, in the environment of a cluster."""
+    environment = {**os.environ, **cluster}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30, env=environment)
+    return done.stdout.strip()
+
+
 def free_port() -> int:
     """A TCP port that was free a moment ago."""
     with socket.socket() as probe:

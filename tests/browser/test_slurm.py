@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,17 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from .lab import Lab, require_browser
+from .lab import says
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .lab import Page
+    from .lab import Lab, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slurm]
 
 ROOT = Path(__file__).parents[2]
-CLUSTER = ROOT / "slurm" / "cluster" / "cluster"
 DIMUON = ROOT / "examples" / "data" / "dimuon.root"
 STATE, SESSION = ".mpidist-request", ".mpidist-session"
 CELLS = [
@@ -37,33 +30,9 @@ CELLS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[dict[str, str]]:
-    """Two nodes with four processors each; gives the environment in which Slurm's commands mean them."""
-    if shutil.which("slurmctld", path=f"{os.environ['PATH']}:/usr/sbin") is None:
-        pytest.fail("there is no Slurm. Hint: make slurm (needs root)")
-    folder = Path(tempfile.mkdtemp(prefix="mpidist-slurm-"))  # short enough for a Unix socket
-    try:
-        subprocess.run([CLUSTER, "start", folder, "2", "4"], check=True, timeout=60)
-        yield {"SLURM_CONF": str(folder / "etc" / "slurm.conf")}
-    finally:
-        subprocess.run([CLUSTER, "stop", folder], check=True, timeout=60)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, cluster: dict[str, str]) -> Iterator[Lab]:
-    """A JupyterLab as on a login node."""
-    require_browser()
-    folder = tmp_path_factory.mktemp("lab")
-    with Lab(folder, environment={"MPIDIST_STATE": str(folder / "state"), **cluster}) as started:
-        yield started
-
-
-def says(cluster: dict[str, str], *command: str) -> str:
-    environment = {**os.environ, **cluster}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30, env=environment)
-    return done.stdout.strip()
+@pytest.fixture
+def lab(login_lab: Lab) -> Lab:
+    return login_lab
 
 
 def enabled(page: Page, word: str) -> bool:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 async def test_what_this_user_has(ask: Ask) -> None:
-    response = await ask("resources")
+    response = await ask(
+        "resources", params={"1795844211349": ""}
+    )  # what JupyterLab adds for the browser's cache
     assert response.code == 200
     found = json.loads(response.body)
     assert found["sessions"] == []
@@ -72,6 +74,10 @@ async def test_bad_input_is_told_with_its_field(ask: Ask, body: str, words: str)
 @pytest.mark.parametrize("id", ["7%3B%20ls", "..%2F..%2Fetc", "a" * 99, "-1"])
 async def test_ids_that_are_none(ask: Ask, id: str) -> None:
     assert (await ask("resources", "jobs", id, "log")).code == 400
+
+
+async def test_a_query_that_is_not_known(ask: Ask) -> None:
+    assert (await ask("resources", params={"user": "root"})).code == 400
 
 
 async def test_a_method_that_is_not_offered(ask: Ask) -> None:

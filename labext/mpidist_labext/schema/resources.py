@@ -43,12 +43,16 @@ class World(Struct, frozen=True):
 
 
 class Session(Struct, frozen=True):
-    """A session on this machine. `kernel`: the process that has it; `orphaned`: that has ended, and the ranks go on for a while."""
+    """A session on this machine. `kernel`: the process that has it, `notebook`: its file, "" if that is not known.
+
+    `orphaned`: that has ended, and the ranks go on for a while.
+    """
 
     id: str
     ranks: int
     worlds: tuple[World, ...]
     kernel: int
+    notebook: str
     orphaned: bool
 
 

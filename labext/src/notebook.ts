@@ -1,0 +1,26 @@
+/** Code into the user's notebook: what the panel does there can be read, kept and run again. */
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { INotebookTracker, NotebookActions, NotebookPanel } from '@jupyterlab/notebook';
+
+/** Put `code` into a cell below the selected one (or into that, if it is empty) and run it; without a notebook a new one is made. */
+export async function runInNotebook(app: JupyterFrontEnd, tracker: INotebookTracker, code: string): Promise<void> {
+  const panel = tracker.currentWidget ?? (await newNotebook(app));
+  const notebook = panel.content;
+  if (!notebook.activeCell || notebook.activeCell.model.sharedModel.getSource().trim()) {
+    NotebookActions.insertBelow(notebook);
+  }
+  if (notebook.activeCell?.model.type !== 'code') {
+    NotebookActions.changeCellType(notebook, 'code');
+  }
+  notebook.activeCell?.model.sharedModel.setSource(code);
+  app.shell.activateById(panel.id);
+  await NotebookActions.run(notebook, panel.sessionContext);
+}
+
+async function newNotebook(app: JupyterFrontEnd): Promise<NotebookPanel> {
+  const kernelName = app.serviceManager.kernelspecs.specs?.default;
+  const panel = (await app.commands.execute('notebook:create-new', { kernelName })) as NotebookPanel;
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+  return panel;
+}

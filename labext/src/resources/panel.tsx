@@ -1,0 +1,354 @@
+/** The section "Resources": what runs, and the form for more. */
+import { showDialog, Dialog } from '@jupyterlab/apputils';
+import type { TranslationBundle } from '@jupyterlab/translation';
+import React from 'react';
+
+import type { Wire } from '../asking';
+import { duration, Form, ResourcesModel, spent } from './model';
+
+interface IProps {
+  model: ResourcesModel;
+  trans: TranslationBundle;
+  run(code: string): Promise<void>;
+}
+
+export function ResourcesView(props: IProps): React.JSX.Element {
+  const { model, trans } = props;
+  return (
+    <div className="jp-mpidist-Resources">
+      {model.problem && <Problem words={model.problem} />}
+      <Sessions {...props} />
+      <Jobs {...props} />
+      <h3>{trans.__('New session')}</h3>
+      <Places {...props} />
+      {model.place === 'local' ? <Local {...props} /> : <Slurm {...props} />}
+      <p role="status" className="jp-mpidist-Words">
+        {model.words}
+      </p>
+    </div>
+  );
+}
+
+function Problem({ words }: { words: string }): React.JSX.Element {
+  return (
+    <p role="alert" className="jp-mpidist-Problem">
+      {words}
+    </p>
+  );
+}
+
+function Button(props: { label: string; hint?: string; accept?: boolean; disabled?: boolean; act(): void }): React.JSX.Element {
+  return (
+    <button
+      className={`jp-Button jp-mod-styled jp-mod-minimal ${props.accept ? 'jp-mod-accept' : ''}`}
+      title={props.hint ?? props.label}
+      disabled={props.disabled}
+      onClick={props.act}
+    >
+      {props.label}
+    </button>
+  );
+}
+
+function Sessions(props: IProps): React.JSX.Element {
+  const { model, trans } = props;
+  const sessions = model.resources?.sessions;
+  return (
+    <section aria-label={trans.__('Sessions')}>
+      <h3>{trans.__('Sessions')}</h3>
+      {sessions === undefined && !model.problem && <p>{trans.__('Looking …')}</p>}
+      {sessions?.length === 0 && <p className="jp-mpidist-Faint">{trans.__('No ranks at present.')}</p>}
+      <ul>
+        {sessions?.map(session => (
+          <SessionCard key={session.id} session={session} {...props} />
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function SessionCard({ session, model, trans, run }: IProps & { session: Wire['Session'] }): React.JSX.Element {
+  const attach = `import mpidist as md\n\nsession = md.attach("${session.id}")\nsession`;
+  return (
+    <li className="jp-mpidist-Card" data-session={session.id}>
+      <div className="jp-mpidist-Row">
+        <b>{trans._n('%1 rank', '%1 ranks', session.ranks)}</b>
+        <span className="jp-mpidist-Faint">{session.id}</span>
+      </div>
+      {session.worlds.map(world => (
+        <World key={`${world.place} ${world.started}`} world={world} trans={trans} />
+      ))}
+      <div className="jp-mpidist-Faint">
+        {session.orphaned
+          ? trans.__('Its kernel has ended; the ranks go on for a while.')
+          : session.notebook
+            ? trans.__('In use by %1.', session.notebook)
+            : trans.__('In use by process %1.', session.kernel)}
+      </div>
+      {session.orphaned && (
+        <div className="jp-mpidist-Buttons">
+          <Button accept label={trans.__('Connect')} hint={trans.__('attach it in the current notebook')} act={() => void run(attach)} />
+          <Button label={trans.__('End')} act={() => void confirmed(trans, trans.__('End session %1?', session.id), () => model.endSession(session.id))} />
+        </div>
+      )}
+    </li>
+  );
+}
+
+function World({ world, trans }: { world: Wire['World']; trans: TranslationBundle }): React.JSX.Element {
+  const now = Date.now() / 1000;
+  const part = spent(world, now);
+  return (
+    <div>
+      {[world.place, world.job && trans.__('job %1', world.job), world.words].filter(Boolean).join(', ')}
+      {part === null || world.ends === null ? null : (
+        <div className="jp-mpidist-Row">
+          <progress value={part} max={1} aria-label={trans.__('time of the job')} />
+          <span>{trans.__('%1 left', duration(world.ends - now))}</span>
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Jobs({ model, trans }: IProps): React.JSX.Element | null {
+  const slurm = model.resources?.slurm;
+  if (!slurm || (!slurm.present && model.place === 'local')) {
+    return null;
+  }
+  return (
+    <section aria-label={trans.__('Jobs')}>
+      <h3>{trans.__('Jobs')}</h3>
+      {slurm.problem && <Problem words={slurm.problem} />}
+      {!slurm.problem && slurm.jobs.length === 0 && <p className="jp-mpidist-Faint">{trans.__('No jobs.')}</p>}
+      <ul>
+        {slurm.jobs.slice(0, MOST_JOBS).map(job => (
+          <li key={job.id} className="jp-mpidist-Card" data-job={job.id}>
+            <div className="jp-mpidist-Row">
+              <b>
+                {job.id} {job.name}
+              </b>
+              <span className={`jp-mpidist-State jp-mod-${job.waits ? 'waits' : 'runs'}`}>{job.state}</span>
+            </div>
+            <div>
+              {job.partition}, {trans._n('%1 node', '%1 nodes', job.nodes)}, {job.used} / {job.limit}
+            </div>
+            <div className="jp-mpidist-Faint">
+              {job.words}
+              {job.start && `; ${trans.__('expected start %1', job.start)}`}
+            </div>
+            <div className="jp-mpidist-Buttons">
+              <Button label={trans.__('Log')} act={() => void model.showLog(model.log?.job === job.id ? null : job.id)} />
+              <Button label={trans.__('Cancel')} act={() => void confirmed(trans, trans.__('Cancel job %1?', job.id), () => model.cancelJob(job.id))} />
+            </div>
+            {model.log?.job === job.id && <pre tabIndex={0}>{model.log.text}</pre>}
+          </li>
+        ))}
+      </ul>
+      {slurm.jobs.length > MOST_JOBS && <p>{trans.__('and %1 more', slurm.jobs.length - MOST_JOBS)}</p>}
+    </section>
+  );
+}
+
+/** More are counted: nobody reads a list of a thousand. */
+const MOST_JOBS = 50;
+
+async function confirmed(trans: TranslationBundle, question: string, act: () => Promise<void>): Promise<void> {
+  const buttons = [Dialog.cancelButton({ label: trans.__('Keep') }), Dialog.warnButton({ label: trans.__('End it') })];
+  const answer = await showDialog({ title: question, body: trans.__('What runs there ends with it.'), buttons });
+  if (answer.button.accept) {
+    await act();
+  }
+}
+
+function Places({ model, trans }: IProps): React.JSX.Element {
+  const places = [
+    ['local', trans.__('This machine')],
+    ['slurm', trans.__('Slurm')]
+  ] as const;
+  return (
+    <div role="radiogroup" aria-label={trans.__('Where')} className="jp-mpidist-Row">
+      {places.map(([place, label]) => (
+        <label key={place}>
+          <input type="radio" name="mpidist-place" checked={model.place === place} onChange={() => model.choose({ place })} /> {label}
+        </label>
+      ))}
+    </div>
+  );
+}
+
+function Start({ model, trans, run }: IProps): React.JSX.Element {
+  const code = model.code;
+  return (
+    <Button
+      accept
+      disabled={code === null}
+      label={trans.__('Start in notebook')}
+      hint={trans.__('puts a cell that asks for these ranks into the current notebook, and runs it')}
+      act={() => void (code !== null && run(code))}
+    />
+  );
+}
+
+function Local(props: IProps): React.JSX.Element {
+  const { model, trans } = props;
+  const most = model.resources?.processors;
+  return (
+    <div className="jp-mpidist-Form">
+      <label>
+        <span>{trans.__('ranks')}</span>
+        <Whole value={model.ranks} change={ranks => model.choose({ ranks })} />
+      </label>
+      {most !== undefined && <p className="jp-mpidist-Faint">{trans._n('%1 processor here', '%1 processors here', most)}</p>}
+      <Start {...props} />
+    </div>
+  );
+}
+
+function Whole({ value, change }: { value: number; change(value: number): void }): React.JSX.Element {
+  return (
+    <input
+      type="number"
+      className="jp-mod-styled"
+      min={1}
+      step={1}
+      value={value}
+      onChange={event => {
+        const typed = Math.floor(Number(event.target.value));
+        if (typed >= 1) {
+          change(typed);
+        }
+      }}
+    />
+  );
+}
+
+function Slurm(props: IProps): React.JSX.Element {
+  const { model, trans } = props;
+  const choices = model.choices;
+  if (!choices) {
+    return <p>{trans.__('Asking Slurm …')}</p>;
+  }
+  if (!choices.present || choices.problem) {
+    return <Problem words={choices.problem || trans.__('There is no Slurm here.')} />;
+  }
+  const partitions = choices.partitions.map(each => {
+    const label = trans.__('%1: %2 of %3 nodes idle, up to %4', each.name, each.idle, each.nodes, each.longest_time);
+    return [each.name, each.up ? label : trans.__('%1 (closed)', each.name)] as const;
+  });
+  const usual = choices.partitions.find(each => each.default)?.name ?? '';
+  return (
+    <div className="jp-mpidist-Form">
+      <Choice {...props} name="partition" label={trans.__('partition')} options={[['', trans.__('default (%1)', usual)], ...partitions]} />
+      <Number_ {...props} name="nodes" label={trans.__('nodes')} />
+      <Number_ {...props} name="ranks_per_node" label={trans.__('ranks a node')} />
+      <Entry {...props} name="time" label={trans.__('time')} example="00:30:00" />
+      <details>
+        <summary>{trans.__('More')}</summary>
+        <Number_ {...props} name="cpus_per_rank" label={trans.__('processors a rank')} />
+        <Entry {...props} name="mem_per_rank" label={trans.__('memory a rank')} example="2G" />
+        <Entry {...props} name="account" label={trans.__('account')} offers={choices.accounts} />
+        <Entry {...props} name="qos" label={trans.__('quality of service')} offers={choices.qos} />
+        <Entry {...props} name="cache" label={trans.__('memory for columns')} example="16 GB" />
+        <Entry {...props} name="spill" label={trans.__('disk for columns')} example="$TMPDIR" />
+      </details>
+      <details>
+        <summary>{trans.__('Script')}</summary>
+        <pre tabIndex={0}>{model.script?.script}</pre>
+      </details>
+      <div className="jp-mpidist-Buttons">
+        <Button label={trans.__('When?')} hint={trans.__('when jobs of some sizes would start; nothing is submitted')} disabled={model.estimating} act={() => void model.estimate()} />
+        <Start {...props} />
+      </div>
+      {model.offers && <Offers offers={model.offers} trans={trans} />}
+    </div>
+  );
+}
+
+interface IField extends IProps {
+  name: keyof Form;
+  label: string;
+}
+
+function Field({ model, name, label, children }: IField & { children: React.ReactNode }): React.JSX.Element {
+  const problem = model.script?.field === name ? model.script.problem : '';
+  return (
+    <label data-field={name}>
+      <span>{label}</span>
+      {children}
+      {problem && <em role="alert">{problem}</em>}
+    </label>
+  );
+}
+
+function Number_(props: IField): React.JSX.Element {
+  const { model, name } = props;
+  return (
+    <Field {...props}>
+      <Whole value={model.form[name] as number} change={value => model.edit({ [name]: value })} />
+    </Field>
+  );
+}
+
+function Entry(props: IField & { example?: string; offers?: readonly string[] }): React.JSX.Element {
+  const { model, name, offers } = props;
+  const list = offers?.length ? `mpidist-${name}` : undefined;
+  return (
+    <Field {...props}>
+      <input
+        type="text"
+        className="jp-mod-styled"
+        value={model.form[name]}
+        placeholder={props.example}
+        list={list}
+        maxLength={200}
+        onChange={event => model.edit({ [name]: event.target.value })}
+      />
+      {list && (
+        <datalist id={list}>
+          {offers?.map(each => (
+            <option key={each} value={each} />
+          ))}
+        </datalist>
+      )}
+    </Field>
+  );
+}
+
+function Choice(props: IField & { options: readonly (readonly [string, string])[] }): React.JSX.Element {
+  const { model, name } = props;
+  return (
+    <Field {...props}>
+      <select className="jp-mod-styled" value={model.form[name]} onChange={event => model.edit({ [name]: event.target.value })}>
+        {props.options.map(([value, label]) => (
+          <option key={value} value={value}>
+            {label}
+          </option>
+        ))}
+      </select>
+    </Field>
+  );
+}
+
+function Offers({ offers, trans }: { offers: readonly Wire['Offer'][]; trans: TranslationBundle }): React.JSX.Element {
+  return (
+    <table>
+      <thead>
+        <tr>
+          <th>{trans.__('nodes')}</th>
+          <th>{trans.__("start (Slurm's estimate)")}</th>
+          <th>{trans.__('where')}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {offers.map(offer => (
+          <tr key={`${offer.nodes} ${offer.time}`}>
+            <td>{offer.nodes}</td>
+            <td>{offer.start || '–'}</td>
+            <td>{offer.where || offer.refused}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}

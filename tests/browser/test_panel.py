@@ -1,0 +1,143 @@
+"""The panel in the side bar, in a real JupyterLab on a real Slurm: ranks by mouse and keyboard, jobs, a session whose kernel was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from .lab import says
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .lab import Lab, Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.slurm]
+
+PANEL = "#mpidist-panel"
+DIALOG = ".jp-Dialog"
+
+
+@pytest.fixture
+def lab(login_lab: Lab) -> Lab:
+    return login_lab
+
+
+def write(page: Page, field: str, text: str) -> None:
+    """Type into a field of the form."""
+    entry = page.elements(f"{PANEL} label[data-field={field}] input")[0]
+    entry.send_keys(Keys.CONTROL, "a")
+    entry.send_keys(text)
+
+
+def button(page: Page, within: str, label: str) -> bool:
+    """Click a button by its text; whether it was there and could be clicked."""
+    return bool(
+        page.script(
+            "const found = [...document.querySelectorAll(`${arguments[0]} button`)]"
+            ".find((each) => each.textContent.trim() === arguments[1] && !each.disabled);"
+            "found?.click(); return !!found;",
+            within,
+            label,
+        )
+    )
+
+
+def confirm(page: Page) -> None:
+    page.wait_for(lambda: page.elements(f"{DIALOG} .jp-mod-warn"), "the question")
+    page.elements(f"{DIALOG} .jp-mod-warn")[0].click()
+    page.wait_for(lambda: not page.elements(DIALOG), "the end of the question")
+
+
+def theme(page: Page, name: str) -> None:
+    page.script("return app.commands.execute('apputils:change-theme', {theme: arguments[0]})", name)
+    page.wait_for(lambda: page.script("return document.body.dataset.jpThemeName") == name, name)
+    time.sleep(0.5)  # colours fade
+
+
+def test_ranks_from_the_panel(lab: Lab, cluster: dict[str, str], tmp_path: Path) -> None:
+    options = (
+        "--nodes=2",
+        "--exclusive",
+        "--time=4",
+        "--output=/dev/null",
+        "--job-name=full",
+        "--wrap=sleep 240",
+    )
+    full = says(cluster, "sbatch", "--parsable", *options)
+    page = lab.open("panel.ipynb", ["", "import os\nprint(os.getpid())"])
+    page.script("app.shell.activateById('mpidist-panel')")
+    page.wait_for(
+        lambda: f"{full} full" in page.text(f"{PANEL} [data-job='{full}']"), "the job of somebody else's work"
+    )
+    assert "No ranks at present." in page.text(PANEL)
+    page.elements(f"{PANEL} input[type=radio]")[1].click()
+    page.wait_for(lambda: page.elements(f"{PANEL} [data-field=partition]"), "the form")
+    assert "debug: 0 of 2 nodes idle, up to 5:00" in page.text(f"{PANEL} [data-field=partition]")
+
+    write(page, "time", "9:00")
+    page.wait_for(
+        lambda: "debug allows 5:00" in page.text(f"{PANEL} [data-field=time]"), "what is wrong with the time"
+    )
+    assert not button(page, PANEL, "Start in notebook")
+    write(page, "time", "4")
+    write(page, "nodes", "2")
+    write(page, "ranks_per_node", "2")
+    page.wait_for(
+        lambda: (
+            "#SBATCH --ntasks=4"
+            in str(page.script(f"return document.querySelector('{PANEL} details pre').textContent"))
+        ),
+        "the script",
+    )
+    assert button(page, PANEL, "When?")
+    page.wait_for(lambda: page.elements(f"{PANEL} table tbody tr"), "the estimates")
+    page.wait_for(lambda: button(page, PANEL, "Start in notebook"), "the start")
+    page.wait_for(
+        lambda: "it waits for nodes to become free (Resources)" in page.text(PANEL), "why the job waits"
+    )
+    assert "session = md.connect(Slurm(" in page.text(".jp-Notebook")
+    readable(page)
+    page.screenshot(tmp_path / "resources.png")
+
+    assert button(page, f"{PANEL} [data-job='{full}']", "Cancel")
+    confirm(page)
+    page.wait_for(lambda: "4 ranks" in page.text(PANEL), "the session", timeout=60)
+    page.wait_for(lambda: "3 min left" in page.text(PANEL), "the time that is left")
+    page.wait_for(lambda: not page.busy(0), "the cell", timeout=60)
+
+    assert "In use by panel.ipynb." in page.text(f"{PANEL} [data-session]")
+    page.run(1)
+    os.kill(int(page.output_text(1)), signal.SIGKILL)
+    page.wait_for(lambda: page.elements(f"{DIALOG} .jp-mod-accept"), "that JupyterLab notices")
+    page.elements(f"{DIALOG} .jp-mod-accept")[0].click()
+    page.wait_for(
+        lambda: "Its kernel has ended" in page.text(f"{PANEL} [data-session]"), "that nobody has the ranks"
+    )
+    page.wait_for(lambda: button(page, f"{PANEL} [data-session]", "Connect"), "the button")
+    page.wait_for(
+        lambda: "In use by panel.ipynb." in page.text(f"{PANEL} [data-session]"),
+        "the session again",
+        timeout=60,
+    )
+    assert "session = md.attach(" in page.text(".jp-Notebook")
+    job = says(cluster, "squeue", "--noheader", "--format=%i")
+    assert button(page, f"{PANEL} [data-job='{job}']", "Log")
+    page.wait_for(lambda: "started by:" in page.text(f"{PANEL} [data-job='{job}'] pre"), "the log")
+    assert button(page, f"{PANEL} [data-job='{job}']", "Cancel")
+    confirm(page)
+    page.wait_for(lambda: "No jobs." in page.text(PANEL), "the end of the job")
+    assert not page.console()
+
+
+def readable(page: Page) -> None:
+    """The texts stand out from the panel, in both themes."""
+    for name in ("JupyterLab Dark", "JupyterLab Light"):
+        theme(page, name)
+        for selector in (".jp-mpidist-Card b", ".jp-mpidist-Faint", "label span", ".jp-mpidist-State"):
+            assert page.contrast(f"{PANEL} {selector}") > 4.5, f"{selector} in {name}"
