@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 
-from . import resources
+from . import resources, runs
 from .feeds import Feeds
 from .handlers import ApiHandler, EventsHandler
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["API", "ROUTES", "MpidistApp"]
 
 API = "mpidist/api"
-ROUTES: tuple[Route, ...] = (*resources.ROUTES,)
+ROUTES: tuple[Route, ...] = (*resources.ROUTES, *runs.ROUTES)
 
 
 class MpidistApp(ExtensionApp):
@@ -29,7 +30,9 @@ class MpidistApp(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         """Add all routes, by path, and the WebSocket."""
-        feeds = Feeds(*resources.feeds())
+        if self.serverapp is not None:
+            runs.folder(Path(self.serverapp.root_dir))
+        feeds = Feeds(*resources.feeds(), *runs.feeds())
         self.feeds = feeds
         by_path = sorted(ROUTES, key=lambda route: route.pattern)
         for pattern, routes in groupby(by_path, key=lambda route: route.pattern):

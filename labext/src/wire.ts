@@ -123,6 +123,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/mpidist/api/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** runs of all kernels of this user */
+        get: operations["runs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mpidist/api/runs/act": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** stop, pause or resume a run */
+        post: operations["act"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -186,6 +220,18 @@ export interface components {
             id: string;
         };
         /**
+         * Kernel
+         * @description A process with runs: the number of the process, the path of its notebook below the server's folder ("" if it is none), and its runs.
+         *
+         *         `problem` says why it does not tell of them, "" if it does.
+         */
+        Kernel: {
+            notebook: string;
+            pid: number;
+            problem: string;
+            runs: components["schemas"]["Run"][];
+        };
+        /**
          * Nothing
          * @description A request that says nothing.
          */
@@ -232,6 +278,47 @@ export interface components {
             processors: number;
             sessions: components["schemas"]["Session"][];
             slurm: components["schemas"]["SlurmState"];
+        };
+        /**
+         * Run
+         * @description A run, as its kernel tells of it (`mpidist.desk.record`): events (`about`: guessed), events per s, seconds, heights between 0 and 1.
+         */
+        Run: {
+            about: boolean;
+            cell: string;
+            done: number;
+            ended: boolean;
+            eta: number | null;
+            failures: number;
+            id: string;
+            model: string;
+            rate: number;
+            results: string[];
+            session: string;
+            sparkline: number[];
+            sparkline_of: string;
+            started: number;
+            state: string;
+            total: number;
+            verdict: string;
+            words: string;
+        };
+        /**
+         * RunRequest
+         * @description What to do with a run of one of the kernels.
+         */
+        RunRequest: {
+            /** @enum {unknown} */
+            act: "pause" | "resume" | "stop";
+            pid: number;
+            run: string;
+        };
+        /**
+         * Runs
+         * @description All kernels with runs.
+         */
+        Runs: {
+            kernels: components["schemas"]["Kernel"][];
         };
         /**
          * Script
@@ -522,6 +609,68 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    runs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Runs"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    act: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunRequest"];
+            };
+        };
         responses: {
             /** @description the answer */
             200: {

@@ -14,6 +14,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, Self
 
+from .desk import own_desk
 from .display import Shown
 from .errors import WorldError, near_names
 from .foretold import forecast_elsewhere, foretell
@@ -241,6 +242,7 @@ class Session(Shown):
         with self._lock:
             self.runs = [each for each in self.runs if each.state not in ENDED and each is not run] + [run]
             self._known.add(run)
+        own_desk().put(run, self.id)
 
     @property
     def _active(self) -> list[Run]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +14,11 @@ from selenium.webdriver.common.keys import Keys
 from .lab import says
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .lab import Lab, Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slurm]
 
+DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
 PANEL = "#mpidist-panel"
 DIALOG = ".jp-Dialog"
 
@@ -141,3 +141,77 @@ def readable(page: Page) -> None:
         theme(page, name)
         for selector in (".jp-mpidist-Card b", ".jp-mpidist-Faint", "label span", ".jp-mpidist-State"):
             assert page.contrast(f"{PANEL} {selector}") > 4.5, f"{selector} in {name}"
+
+
+CELLS = [
+    f"""
+import time
+from pathlib import Path
+import mpidist as md
+
+def slowly(pt):
+    time.sleep(0.05)
+    return pt
+
+for number in range(400):
+    Path(f"p{{number}}.root").symlink_to({str(DIMUON)!r})
+muons = md.open([f"p{{number}}.root:Events" for number in range(400)]).Muon
+session = md.connect(md.Local(ranks=1))
+""",
+    "run = session.run(pt=md.hist(md.apply(slowly, muons.pt), md.axis.Regular(100, 0, 100)))\nrun",
+    "while run.state not in ('done', 'stopped', 'failed'):\n    time.sleep(0.05)\nprint(run.state)",
+    "\n" * 60,
+]
+RUN = f"{PANEL} [data-run]"
+
+
+def done(page: Page) -> float:
+    """The part of the run that the panel shows as done."""
+    return float(page.script(f"return document.querySelector('{RUN} progress')?.value ?? -1"))
+
+
+def test_a_run_in_the_panel(lab: Lab, tmp_path: Path) -> None:
+    page = lab.open("runs.ipynb", CELLS)
+    page.run(0)
+    page.run(1)
+    page.run(2, wait=False)  # the kernel is kept busy from now on
+    page.script("app.shell.activateById('mpidist-panel')")
+    page.wait_for(lambda: page.elements(RUN), "the run")
+    assert "runs.ipynb" in page.text(PANEL)
+    page.wait_for(lambda: 0 < done(page) < 1, "events")
+    first = done(page)
+    page.wait_for(lambda: done(page) > first, "more events")
+    page.wait_for(lambda: page.elements(f"{RUN} svg path"), "the sparkline")
+    assert "of about 40 M events" in page.text(RUN) or "of 40 M events" in page.text(RUN)
+    page.screenshot(tmp_path / "runs.png")
+
+    assert button(page, RUN, "Pause")
+    page.wait_for(lambda: "paused" in page.text(RUN), "the pause")
+    assert page.busy(2)
+    assert button(page, RUN, "Resume")
+    page.wait_for(lambda: "running" in page.text(RUN), "that it goes on")
+
+    assert button(page, RUN, "View")
+    page.wait_for(
+        lambda: page.elements(".jp-mpidist-View .mpidist-plot path.line"), "its view in a tab of its own"
+    )
+    view = ".jp-mpidist-View .mpidist-progress-text"
+    before = page.text(view)
+    page.wait_for(lambda: page.text(view) != before, "that the tab is live")
+    page.screenshot(tmp_path / "view.png")
+
+    page.script("document.querySelector('.jp-WindowedPanel-outer').scrollTop = 1e6")
+    assert button(page, RUN, "Cell")
+    page.wait_for(
+        lambda: page.script("return app.shell.currentWidget.content.activeCellIndex") == 1,
+        "the cell that shows it",
+    )
+    assert button(page, RUN, "Stop")
+    page.wait_for(lambda: not page.busy(2), "the end")
+    assert page.output_text(2).strip() == "stopped"
+    page.wait_for(lambda: "stopped" in page.text(RUN), "the end in the panel")
+    assert not button(page, RUN, "Stop")
+    page.driver.refresh()
+    page.wait_for(page.ready, "the page again", timeout=60)
+    page.wait_for(lambda: "stopped" in page.text(RUN), "the run, for one who comes back")
+    assert not page.console()

@@ -60,6 +60,8 @@ class RunView(Part):
         self._numbers: set[str] = set()
         self._digests: dict[str, str] = {}
         self._values: Values | None = None
+        self.cell = ""
+        """The id of the notebook's cell that displayed it last, "" if that is not known."""
         self._still = Still(publish_display_data)
         # Copies are made by the run's stream: also while nobody sees the view, which then is not drawn.
         self._end_copies: Callable[[], None] | None = None
@@ -119,6 +121,7 @@ class RunView(Part):
         shell = get_ipython()
         if shell is None or not hasattr(shell, "kernel"):
             raise NotImplementedError  # IPython's way to ask for another representation
+        self.cell = str(shell.get_parent().get("metadata", {}).get("cellId", ""))
         publish: Callable[..., None] = publish_display_data
         publish({**self._repr_mimebundle_(), "text/plain": repr(self.run)})
         with self._lock:

@@ -4,6 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import React from 'react';
 
 import type { Wire } from '../asking';
+import { Button, Problem } from '../button';
 import { duration, Form, ResourcesModel, spent } from './model';
 
 interface IProps {
@@ -26,27 +27,6 @@ export function ResourcesView(props: IProps): React.JSX.Element {
         {model.words}
       </p>
     </div>
-  );
-}
-
-function Problem({ words }: { words: string }): React.JSX.Element {
-  return (
-    <p role="alert" className="jp-mpidist-Problem">
-      {words}
-    </p>
-  );
-}
-
-function Button(props: { label: string; hint?: string; accept?: boolean; disabled?: boolean; act(): void }): React.JSX.Element {
-  return (
-    <button
-      className={`jp-Button jp-mod-styled jp-mod-minimal ${props.accept ? 'jp-mod-accept' : ''}`}
-      title={props.hint ?? props.label}
-      disabled={props.disabled}
-      onClick={props.act}
-    >
-      {props.label}
-    </button>
   );
 }
 

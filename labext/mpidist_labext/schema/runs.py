@@ -1,0 +1,58 @@
+"""Runs of all kernels of this user."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+__all__ = ["Kernel", "Run", "RunRequest", "Runs"]
+
+
+class Run(Struct, frozen=True):
+    """A run, as its kernel tells of it (`mpidist.desk.record`): events (`about`: guessed), events per s, seconds, heights between 0 and 1."""
+
+    id: str
+    session: str
+    results: tuple[str, ...]
+    state: str
+    done: int
+    total: int
+    about: bool
+    rate: float
+    eta: float | None
+    failures: int
+    words: str
+    verdict: str
+    sparkline_of: str
+    sparkline: tuple[float, ...]
+    started: float
+    ended: bool
+    model: str
+    cell: str
+
+
+class Kernel(Struct, frozen=True):
+    """A process with runs: the number of the process, the path of its notebook below the server's folder ("" if it is none), and its runs.
+
+    `problem` says why it does not tell of them, "" if it does.
+    """
+
+    pid: int
+    notebook: str
+    problem: str
+    runs: tuple[Run, ...]
+
+
+class Runs(Struct, frozen=True):
+    """All kernels with runs."""
+
+    kernels: tuple[Kernel, ...]
+
+
+class RunRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to do with a run of one of the kernels."""
+
+    pid: Annotated[int, Meta(ge=1)]
+    run: Annotated[str, Meta(pattern=r"^[0-9a-zA-Z-]{1,64}$")]
+    act: Literal["stop", "pause", "resume"]

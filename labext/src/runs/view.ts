@@ -1,0 +1,56 @@
+/** From a run in the panel to its notebook: the cell that shows it, and its live view in a tab of its own. */
+import type { JupyterFrontEnd } from '@jupyterlab/application';
+import { MainAreaWidget } from '@jupyterlab/apputils';
+import type { NotebookPanel } from '@jupyterlab/notebook';
+import { MimeModel } from '@jupyterlab/rendermime';
+import { Panel } from '@lumino/widgets';
+
+import type { Wire } from '../asking';
+import { mpidistIcon } from '../icons';
+
+const VIEW = 'application/vnd.jupyter.widget-view+json';
+
+/** The notebook, opened if it is closed. */
+async function notebookAt(app: JupyterFrontEnd, path: string): Promise<NotebookPanel> {
+  const panel = (await app.commands.execute('docmanager:open', { path, factory: 'Notebook' })) as NotebookPanel;
+  await panel.context.ready;
+  return panel;
+}
+
+/** Show and select the cell in which a run is displayed; whether it is still there. */
+export async function jump(app: JupyterFrontEnd, path: string, run: Wire['Run']): Promise<boolean> {
+  const { content } = await notebookAt(app, path);
+  const place = content.widgets.findIndex(cell => cell.model.id === run.cell);
+  if (place < 0) {
+    return false;
+  }
+  content.activeCellIndex = place;
+  await content.scrollToItem(place, 'start');
+  return true;
+}
+
+/** The view of a run, live, in a tab of its own; it is the same as in the cell, and shows wherever that is. */
+export async function openView(app: JupyterFrontEnd, path: string, run: Wire['Run']): Promise<void> {
+  const id = `mpidist-run-${run.id}`;
+  for (const each of app.shell.widgets('main')) {
+    if (each.id === id) {
+      app.shell.activateById(id);
+      return;
+    }
+  }
+  const panel = await notebookAt(app, path);
+  await panel.sessionContext.ready;
+  const model = new MimeModel({ data: { [VIEW]: { version_major: 2, version_minor: 0, model_id: run.model } } });
+  const renderer = panel.content.rendermime.createRenderer(VIEW);
+  const content = new Panel();
+  content.addClass('jp-mpidist-View');
+  content.addWidget(renderer);
+  const tab = new MainAreaWidget({ content });
+  tab.id = id;
+  tab.title.label = run.results.join(', ').slice(0, 40);
+  tab.title.icon = mpidistIcon;
+  tab.title.closable = true;
+  app.shell.add(tab, 'main', { mode: 'split-right' });
+  await renderer.renderModel(model);
+  panel.disposed.connect(() => tab.dispose());
+}

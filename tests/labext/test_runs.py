@@ -1,0 +1,78 @@
+"""Runs of a kernel, told and steered through the server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import mpidist as md
+from mpidist.desk import Desk
+from mpidist.plan import make_plan
+from mpidist.run import Run
+from mpidist.threadworld import ThreadWorld
+from mpidist_labext import runs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    Ask = Callable[..., Awaitable[Any]]
+
+DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, jp_root_dir: Path) -> Iterator[Desk]:
+    """The desk of a notebook's kernel in the server's folder."""
+    monkeypatch.setenv("MPIDIST_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("JPY_SESSION_NAME", str(jp_root_dir / "work" / "higgs.ipynb"))
+    made = Desk()
+    yield made
+    made.close()
+
+
+async def test_runs_of_all_kernels(ask: Ask, desk: Desk) -> None:
+    assert json.loads((await ask("runs")).body) == {"kernels": []}
+    run = Run(make_plan({"n": md.count(md.open(f"{DIMUON}:Events").nMuon)}), ThreadWorld(1))
+    desk.put(run, "abc")
+    run.wait(60)
+    (kernel,) = json.loads((await ask("runs")).body)["kernels"]
+    assert (kernel["notebook"], kernel["problem"]) == ("work/higgs.ipynb", "")
+    (told,) = kernel["runs"]
+    assert (told["id"], told["state"], told["done"]) == (run.id, "done", 100_000)
+    body = {"pid": kernel["pid"], "run": run.id, "act": "stop"}
+    response = await ask("runs", "act", method="POST", body=json.dumps(body))
+    assert response.code == 409
+    assert "has ended" in json.loads(response.body)["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"pid": 1, "run": "x", "act": "stop"}, 404),
+        ({"pid": 1, "run": "../x", "act": "stop"}, 400),
+        ({"pid": 1, "run": "x", "act": "exec"}, 400),
+        ({"pid": "1", "run": "x", "act": "stop"}, 400),
+    ],
+)
+async def test_what_cannot_be_done(ask: Ask, desk: Desk, body: Any, code: int) -> None:
+    assert (await ask("runs", "act", method="POST", body=json.dumps(body))).code == code
+
+
+async def test_a_kernel_that_does_not_answer_hides_no_other(ask: Ask, desk: Desk) -> None:
+    run = Run(make_plan({"n": md.count(md.open(f"{DIMUON}:Events").nMuon)}), ThreadWorld(1))
+    desk.put(run, "abc")
+    assert desk._server is not None
+    desk._server.shutdown()
+    desk._server.server_close()
+    (kernel,) = json.loads((await ask("runs")).body)["kernels"]
+    assert "higgs.ipynb does not answer" in kernel["problem"]
+    assert kernel["runs"] == []
+
+
+def test_a_notebook_elsewhere_has_its_name(tmp_path: Path) -> None:
+    runs.folder(tmp_path)
+    assert runs._below("/somewhere/else.ipynb") == "else.ipynb"
+    assert runs._below("") == ""
