@@ -52,4 +52,4 @@ def slurm() -> Iterator[Path]:
 
 def left(state: Path) -> list[str]:
     """What is in the state folder, but for the outputs that are kept."""
-    return [each.name for each in state.iterdir() if each.name != "logs"]
+    return [each.name for each in state.iterdir() if each.name not in ("logs", "desks")]

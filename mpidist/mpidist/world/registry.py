@@ -6,6 +6,7 @@ logs)::
     <state>/mpidist-1f0c….json      who started it, which processes it has
     <state>/mpidist-1f0c…/          ipyparallel's profile folder, removed when the world is closed
     <state>/session-3b1a…/          the runs of a session that go on without a kernel, removed with its last world
+    <state>/desks/4711.json         where a process tells others of its runs (mpidist.desk)
     <state>/logs/job-4711.log       outputs of ranks that have died or did not come up
     <state>/saved/….h5              what runs had when the time of their ranks was over
 
