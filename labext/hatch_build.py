@@ -20,6 +20,9 @@ BUILT = HERE / "mpidist_labext" / "labextension"
 # Only the production build writes it.
 MARK = BUILT / "static" / "third-party-licenses.json"
 NAME = "@mpidist/labext"
+# What "Open example analysis" copies; the same names as in mpidist_labext/example.py.
+EXAMPLE = "mpidist_labext/dimuon"
+EXAMPLES = ("dimuon.ipynb", "data/dimuon.root")
 
 
 class LabextHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -29,12 +32,16 @@ class LabextHook(BuildHookInterface):  # type: ignore[type-arg]
         """What the build needs beyond hatchling."""
         return [] if self._is_skipped() else NEEDS
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 (hatchling's)
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build if needed, and let JupyterLab and Jupyter Server find the result."""
         if self.target_name != "wheel":
             return
         if not self._is_skipped():
             build()
+        if version != "editable":  # which has the clone
+            build_data["force_include"].update(
+                {str(HERE.parent / "examples" / name): f"{EXAMPLE}/{name}" for name in EXAMPLES}
+            )
         if MARK.exists():
             build_data["shared_data"].update(
                 {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 
-from . import resources, runs
+from . import example, resources, runs, status
 from .feeds import Feeds
 from .handlers import ApiHandler, EventsHandler
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["API", "ROUTES", "MpidistApp"]
 
 API = "mpidist/api"
-ROUTES: tuple[Route, ...] = (*resources.ROUTES, *runs.ROUTES)
+ROUTES: tuple[Route, ...] = (*resources.ROUTES, *runs.ROUTES, *status.ROUTES, *example.ROUTES)
 
 
 class MpidistApp(ExtensionApp):
@@ -32,7 +32,7 @@ class MpidistApp(ExtensionApp):
         """Add all routes, by path, and the WebSocket."""
         if self.serverapp is not None:
             runs.folder(Path(self.serverapp.root_dir))
-        feeds = Feeds(*resources.feeds(), *runs.feeds())
+        feeds = Feeds(*resources.feeds(), *runs.feeds(), *status.feeds())
         self.feeds = feeds
         by_path = sorted(ROUTES, key=lambda route: route.pattern)
         for pattern, routes in groupby(by_path, key=lambda route: route.pattern):

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from mpidist.world.registry import SessionInfo
     from mpidist_slurm.jobs import Entry
 
-__all__ = ["ROUTES", "feeds"]
+__all__ = ["ROUTES", "feeds", "session_state", "slurm_state"]
 
 FIELDS = (
     "partition",
@@ -66,7 +66,7 @@ def resources(_: Nothing) -> Resources:
     """What this user has now."""
     slurm = slurm_state()
     jobs = {job.id: job for job in slurm.jobs}
-    sessions = tuple(_session(info, jobs) for info in mpidist.sessions())
+    sessions = tuple(session_state(info, jobs) for info in mpidist.sessions())
     return Resources(sessions, slurm, os.cpu_count() or 1)
 
 
@@ -100,7 +100,8 @@ def _job(entry: Entry) -> Job:
     )
 
 
-def _session(info: SessionInfo, jobs: dict[str, Job]) -> Session:
+def session_state(info: SessionInfo, jobs: dict[str, Job]) -> Session:
+    """What is known of a session; `jobs`: by number."""
     worlds = []
     for record in info.records:
         number = record.label.removeprefix("job ") if record.label.startswith("job ") else ""

@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/mpidist/api/example": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** the example analysis with its events */
+        get: operations["example"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/mpidist/api/resources": {
         parameters: {
             query?: never;
@@ -157,6 +174,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/mpidist/api/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** what the status bar shows */
+        get: operations["status"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mpidist/api/status/turn": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** whether the asking page tells the user */
+        post: operations["turn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -194,6 +245,22 @@ export interface components {
             form: components["schemas"]["SlurmForm"];
             nodes: number[];
             times: string[];
+        };
+        /**
+         * Example
+         * @description All files of the example; `notebook`: the path of the one to open.
+         */
+        Example: {
+            files: components["schemas"]["ExampleFile"][];
+            notebook: string;
+        };
+        /**
+         * ExampleFile
+         * @description A file of the example: `path` in its folder, with slashes; `content` crosses the wire as base64.
+         */
+        ExampleFile: {
+            content: string;
+            path: string;
         };
         /**
          * Job
@@ -236,6 +303,14 @@ export interface components {
          * @description A request that says nothing.
          */
         Nothing: Record<string, never>;
+        /**
+         * Notice
+         * @description Something that the user is to be told once. `id`: the same in all pages; `at`: when it happens, s since the epoch.
+         */
+        Notice: {
+            at: number;
+            id: string;
+        };
         /**
          * Offer
          * @description When a job of this size would start (Slurm's estimate, local time) and where, or why it would not.
@@ -391,6 +466,21 @@ export interface components {
             problem: string;
         };
         /**
+         * Status
+         * @description Sessions of this user on this machine, oldest first; `version`: of mpidist in the server.
+         */
+        Status: {
+            sessions: components["schemas"]["Session"][];
+            version: string;
+        };
+        /**
+         * Turn
+         * @description Whether it is the asking page that tells it.
+         */
+        Turn: {
+            mine: boolean;
+        };
+        /**
          * World
          * @description Ranks of a session that were started together; `started`: s since the epoch; `job`: its number in Slurm, "" for none.
          *
@@ -413,6 +503,35 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    example: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Example"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     resources: {
         parameters: {
             query?: never;
@@ -679,6 +798,68 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    status: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    turn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Notice"];
+            };
+        };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Turn"];
                 };
             };
             /** @description what went wrong */
