@@ -1,9 +1,11 @@
 import type { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import '../style/index.css';
+import { commands } from './commands/plugin';
 import { panel, server } from './panel';
 import { resources } from './resources/plugin';
 import { runs } from './runs/plugin';
+import { status } from './status/plugin';
 
-const plugins: JupyterFrontEndPlugin<unknown>[] = [server, panel, resources, runs];
+const plugins: JupyterFrontEndPlugin<unknown>[] = [server, panel, resources, runs, status, commands];
 export default plugins;

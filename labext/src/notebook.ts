@@ -5,6 +5,12 @@ import { INotebookTracker, NotebookActions, NotebookPanel } from '@jupyterlab/no
 /** Put `code` into a cell below the selected one (or into that, if it is empty) and run it; without a notebook a new one is made. */
 export async function runInNotebook(app: JupyterFrontEnd, tracker: INotebookTracker, code: string): Promise<void> {
   const panel = tracker.currentWidget ?? (await newNotebook(app));
+  app.shell.activateById(panel.id);
+  await runCell(panel, code);
+}
+
+/** The same in a certain notebook. */
+export async function runCell(panel: NotebookPanel, code: string): Promise<void> {
   const notebook = panel.content;
   if (!notebook.activeCell || notebook.activeCell.model.sharedModel.getSource().trim()) {
     NotebookActions.insertBelow(notebook);
@@ -13,13 +19,13 @@ export async function runInNotebook(app: JupyterFrontEnd, tracker: INotebookTrac
     NotebookActions.changeCellType(notebook, 'code');
   }
   notebook.activeCell?.model.sharedModel.setSource(code);
-  app.shell.activateById(panel.id);
   await NotebookActions.run(notebook, panel.sessionContext);
 }
 
-async function newNotebook(app: JupyterFrontEnd): Promise<NotebookPanel> {
+/** A new notebook in a folder of the server, with its kernel. */
+export async function newNotebook(app: JupyterFrontEnd, cwd?: string): Promise<NotebookPanel> {
   const kernelName = app.serviceManager.kernelspecs.specs?.default;
-  const panel = (await app.commands.execute('notebook:create-new', { kernelName })) as NotebookPanel;
+  const panel = (await app.commands.execute('notebook:create-new', { cwd, kernelName })) as NotebookPanel;
   await panel.context.ready;
   await panel.sessionContext.ready;
   return panel;
