@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 # A job that has 4 min and some left of 30, whenever it is asked for.
-SQUEUE = '#!/bin/sh\necho "42|debug|RUNNING|1|25:30|30:00|N/A|node1|None|mpidist-0123456789abcdef"\n'
+SQUEUE = '#!/bin/sh\necho "42|debug|RUNNING|1|25:30|30:00|N/A|node1|None|{name}"\n'
 STATUS = ".jp-mpidist-StatusItem"
 TOAST = ".Toastify__toast"
 
@@ -30,13 +30,14 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     require_browser()
     commands = tmp_path / "commands"
     commands.mkdir()
-    (commands / "squeue").write_text(SQUEUE)
-    (commands / "squeue").chmod(0o755)
     state = tmp_path / "state"
     monkeypatch.setenv("MPIDIST_STATE", str(state))
-    replace(Record.begin(8, "node1", "5e551017"), label="job 42").make()
+    record = replace(Record.begin(8, "node1", "5e551017"), label="job 42")
+    record.make()
+    (commands / "squeue").write_text(SQUEUE.format(name=record.name))
+    (commands / "squeue").chmod(0o755)
     path = os.pathsep.join((str(commands), os.environ["PATH"]))
-    with Lab(tmp_path, environment={"MPIDIST_STATE": str(state), "PATH": path}) as lab:
+    with Lab(tmp_path, window=(1200, 800), environment={"MPIDIST_STATE": str(state), "PATH": path}) as lab:
         yield lab
 
 
