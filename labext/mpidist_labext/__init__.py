@@ -4,7 +4,7 @@ From bottom to top:
 
 1. `schema/`: everything that crosses the wire, one module per area; `openapi.json` and the types of TypeScript are made from it.
 2. `routes`, `feeds`: what an area offers, free of HTTP: answers to requests, and what is told as it changes.
-3. `resources`, `status`, `example`: the areas.
+3. `resources`, `runs`, `example`, `status`: the areas.
 4. `handlers`: HTTP and the WebSocket: who may ask, what is valid, what went wrong.
 5. `app`: the server extension.
 """

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 
 import type { IApi, Wire } from '../asking';
 import type { IEvents, Listener } from '../events';
-import { IClock, Notice, StatusModel } from './model';
-import { duration, sentence, summary } from './words';
+import { IClock, Notice, RunSeen, StatusModel } from './model';
+import { duration, ending, sentence, summary } from './words';
 
 function world(ends: number | null, job = '42'): Wire['World'] {
   return { place: 'node1', ranks: 8, started: 0, job, words: '', ends };
@@ -12,6 +12,11 @@ function world(ends: number | null, job = '42'): Wire['World'] {
 
 function session(id: string, ...worlds: Wire['World'][]): Wire['Session'] {
   return { id, ranks: 8 * worlds.length, worlds, kernel: 1, orphaned: false };
+}
+
+function run(state: string, given: Partial<RunSeen> = {}): RunSeen {
+  const ended = !['running', 'paused'].includes(state);
+  return { id: 'r1', results: ['mass', 'met'], state, failures: 0, words: '', started: 500, ended, ...given };
 }
 
 /** A server and its clock, for any number of pages. */
@@ -34,16 +39,18 @@ class Server implements IApi {
 class Page implements IEvents, IClock {
   shown = true;
   timer: { act: () => void; at: number } | null = null;
-  listener: Listener = () => undefined;
+  listeners: Record<string, Listener> = {};
+  ended: RunSeen[] = [];
   notices: Notice[] = [];
   readonly model: StatusModel;
 
   constructor(private readonly server: Server) {
     this.model = new StatusModel(server, this, this);
     this.model.noticed.connect((_, notice) => void this.notices.push(notice));
+    this.model.ended.connect((_, run) => void this.ended.push(run));
   }
-  watch(_: string, listener: Listener) {
-    this.listener = listener;
+  watch(topic: string, listener: Listener) {
+    this.listeners[topic] = listener;
     return { isDisposed: false, dispose: () => undefined };
   }
   now = () => this.server.time;
@@ -54,7 +61,11 @@ class Page implements IEvents, IClock {
     return () => void (this.timer = this.timer === timer ? null : this.timer);
   }
   async hears(...sessions: Wire['Session'][]): Promise<void> {
-    this.listener({ data: { version: '1', sessions } });
+    this.listeners['status']({ data: { version: '1', sessions } });
+    await flush();
+  }
+  async runs(...runs: RunSeen[]): Promise<void> {
+    this.listeners['runs']({ data: { kernels: [{ runs }] } });
     await flush();
   }
   /** Let the time go on to `until`, with what comes due. */
@@ -111,7 +122,8 @@ describe('the status bar', () => {
   it('keeps what it knows while the server does not answer', async () => {
     const page = new Page(new Server());
     await page.hears(session('a', world(null)));
-    page.listener({ error: '' });
+    page.listeners['status']({ error: '' });
+    page.listeners['runs']({ error: '' });
     expect(page.model.ranks).toBe(8);
   });
 });
@@ -187,5 +199,42 @@ describe('notices', () => {
     expect(page.notices.map(notice => sentence(notice, trans))).toEqual([
       'The time of mpidist session a is over in 3 min.'
     ]);
+  });
+});
+
+describe('runs', () => {
+  it('are counted while they have not ended', async () => {
+    const page = new Page(new Server());
+    await page.hears(session('a', world(null)));
+    await page.runs(run('running'), run('paused', { id: 'r2' }), run('done', { id: 'r3' }));
+    expect(summary(page.model, trans)).toBe('8 ranks, 2 runs');
+  });
+
+  it('that took long are told of when they end, by one page', async () => {
+    const server = new Server();
+    const pages = [new Page(server), new Page(server)];
+    for (const state of ['running', 'done', 'done']) {
+      for (const page of pages) {
+        await page.runs(run(state));
+      }
+    }
+    expect(pages.map(page => page.ended.length)).toEqual([1, 0]);
+    expect(ending(pages[0].ended[0], trans)).toBe('The run of mass, met is done.');
+  });
+
+  it('that were short, or had ended before, are not told of', async () => {
+    const page = new Page(new Server());
+    await page.runs(run('running', { started: 990 }), run('done', { id: 'r2' }));
+    await page.runs(run('done', { started: 990 }), run('done', { id: 'r2' }));
+    expect(page.ended).toHaveLength(0);
+  });
+
+  it('that fail say why', () => {
+    expect(ending(run('failed', { words: 'RankDied: rank 3' }), trans)).toBe(
+      'The run of mass, met has failed: RankDied: rank 3'
+    );
+    expect(ending(run('done', { failures: 2, results: ['a', 'b', 'c', 'd'] }), trans)).toBe(
+      'The run of a, b, c, … is done. 2 parts failed.'
+    );
   });
 });

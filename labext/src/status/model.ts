@@ -28,17 +28,26 @@ export interface IClock {
   visible(): boolean;
 }
 
+/** What is needed of a run. */
+export type RunSeen = Pick<Wire['Run'], 'id' | 'results' | 'state' | 'failures' | 'words' | 'started' | 'ended'>;
+
 /** Two times of an end that are so close (s) are the same. */
 const SAME = 60;
 const LONGEST = 60;
 
 export class StatusModel {
   sessions: readonly Wire['Session'][] = [];
+  /** How many runs have not ended. */
+  running = 0;
+  /** The user is told of the end of runs that took so many s; of shorter ones they are there. */
+  longRun = 60;
   /** Whether the user wants to be told. */
   notifies = true;
 
   private readonly _changed = new Signal<this, void>(this);
   private readonly _noticed = new Signal<this, Notice>(this);
+  private readonly _ended = new Signal<this, RunSeen>(this);
+  private readonly unfinished = new Set<string>();
   private readonly asked = new Map<string, number>();
   /** What is known was told while the page was seen: nobody hears of a session that ended while the page was hidden. */
   private fresh = false;
@@ -51,6 +60,7 @@ export class StatusModel {
     private readonly clock: IClock
   ) {
     events.watch('status', told => this.hear(told));
+    events.watch('runs', told => this.hearRuns(told));
   }
 
   get changed(): ISignal<this, void> {
@@ -60,6 +70,11 @@ export class StatusModel {
   /** The user is to be told of it, by this page. */
   get noticed(): ISignal<this, Notice> {
     return this._noticed;
+  }
+
+  /** A run that took long has ended, and the user is to be told of it by this page. */
+  get ended(): ISignal<this, RunSeen> {
+    return this._ended;
   }
 
   /** How many s before the end of a session's time the user is told. */
@@ -93,6 +108,31 @@ export class StatusModel {
     }
   }
 
+  private hearRuns(told: Told): void {
+    if (!('data' in told)) {
+      return;
+    }
+    const runs = (told.data as Wire['Runs']).kernels.flatMap(kernel => kernel.runs);
+    const before = this.running;
+    this.running = runs.filter(run => !run.ended).length;
+    for (const run of runs) {
+      if (!run.ended) {
+        this.unfinished.add(run.id);
+      } else if (this.unfinished.delete(run.id)) {
+        void this.runEnded(run);
+      }
+    }
+    if (this.running !== before) {
+      this._changed.emit();
+    }
+  }
+
+  private async runEnded(run: RunSeen): Promise<void> {
+    if (this.clock.now() - run.started >= this.longRun && (await this.isTurn(`run:${run.id}`, run.started))) {
+      this._ended.emit(run);
+    }
+  }
+
   /** Look at the clock: tell what is due, and come back when something changes. */
   private tick(): void {
     this.forget();
@@ -119,19 +159,22 @@ export class StatusModel {
 
   private async notice(session: string, world: Wire['World'], limit: number, at: number): Promise<void> {
     const id = `limit:${session}:${world.job || Math.round(world.started)}:${limit}`;
+    if (await this.isTurn(id, at)) {
+      this._noticed.emit({ id, at, session, job: world.job, left: at - this.clock.now() });
+    }
+  }
+
+  /** Whether it is this page that tells the user of what happens at a time. */
+  private async isTurn(id: string, at: number): Promise<boolean> {
     const before = this.asked.get(id);
     if (!this.notifies || (before !== undefined && at <= before + SAME)) {
-      return;
+      return false;
     }
     this.asked.set(id, at);
-    let mine = true; // twice is better than never
     try {
-      mine = (await this.api.ask('post', '/mpidist/api/status/turn', { body: { id, at } })).mine;
+      return (await this.api.ask('post', '/mpidist/api/status/turn', { body: { id, at } })).mine;
     } catch {
-      // The server does not answer.
-    }
-    if (mine) {
-      this._noticed.emit({ id, at, session, job: world.job, left: at - this.clock.now() });
+      return true; // The server does not answer, and twice is better than never.
     }
   }
 }

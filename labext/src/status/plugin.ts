@@ -8,7 +8,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { IMpidistPanel, IMpidistServer } from '../tokens';
 import { StatusItem } from './item';
 import { IClock, StatusModel } from './model';
-import { sentence } from './words';
+import { ending, sentence } from './words';
 
 const ID = '@mpidist/labext:status';
 
@@ -42,9 +42,14 @@ export const status: JupyterFrontEndPlugin<void> = {
         actions: [{ label: trans.__('Show sessions'), callback: open }]
       });
     });
+    model.ended.connect((_, run) => {
+      const tell = run.state === 'failed' || run.failures > 0 ? Notification.warning : Notification.success;
+      tell(ending(run, trans), { autoClose: false });
+    });
     void registry?.load(ID).then(settings => {
       const take = () => {
         model.notifies = settings.composite['notifications'] as boolean;
+        model.longRun = settings.composite['longRun'] as number;
         model.limits = (settings.composite['minutesBefore'] as number[]).map(minutes => 60 * minutes);
       };
       settings.changed.connect(take);

@@ -1,7 +1,7 @@
 /** The model in words. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { Notice, StatusModel } from './model';
+import type { Notice, RunSeen, StatusModel } from './model';
 
 /** So many s, rounded down to minutes. */
 export function duration(seconds: number, trans: TranslationBundle): string {
@@ -22,8 +22,14 @@ export function summary(model: StatusModel, trans: TranslationBundle): string {
   if (model.ranks === 0) {
     return '';
   }
-  const ranks = trans._n('%1 rank', '%1 ranks', model.ranks);
-  return model.left === null ? ranks : trans.__('%1, %2 left', ranks, duration(model.left, trans));
+  const said = [trans._n('%1 rank', '%1 ranks', model.ranks)];
+  if (model.left !== null) {
+    said.push(trans.__('%1 left', duration(model.left, trans)));
+  }
+  if (model.running > 0) {
+    said.push(trans._n('%1 run', '%1 runs', model.running));
+  }
+  return said.join(', ');
 }
 
 /** What a notification says. */
@@ -33,4 +39,14 @@ export function sentence(notice: Notice, trans: TranslationBundle): string {
   return notice.job
     ? trans.__('The time of job %1 (mpidist session %2) is over in %3.', notice.job, notice.session, left)
     : trans.__('The time of mpidist session %1 is over in %2.', notice.session, left);
+}
+
+/** What a notification says of a run that has ended. */
+export function ending(run: RunSeen, trans: TranslationBundle): string {
+  const name = run.results.slice(0, 3).join(', ') + (run.results.length > 3 ? ', …' : '');
+  if (run.state !== 'failed') {
+    const end = trans.__('The run of %1 is %2.', name, run.state);
+    return run.failures ? `${end} ${trans._n('%1 part failed.', '%1 parts failed.', run.failures)}` : end;
+  }
+  return trans.__('The run of %1 has failed: %2', name, run.words);
 }
