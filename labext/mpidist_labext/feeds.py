@@ -23,6 +23,9 @@ logger = logging.getLogger("mpidist")
 class Feed:
     """A topic that is looked up by `read`, a blocking function, every `period` seconds, in a thread."""
 
+    patience = 10.0
+    """Seconds that a listener may take."""
+
     def __init__(self, topic: str, read: Callable[[], Any], period: float = 2.0) -> None:
         self.topic, self.read, self.period = topic, read, period
         self._listeners: dict[Callable[[Any], Awaitable[None]], None] = {}
@@ -63,8 +66,8 @@ class Feed:
                 self._last = content
                 for listener in tuple(self._listeners):
                     try:
-                        await listener(content)
-                    except Exception:  # noqa: BLE001 (a page that has gone keeps nobody else from hearing)
+                        await asyncio.wait_for(listener(content), self.patience)
+                    except Exception:  # noqa: BLE001 (a page that has gone, or takes nothing, keeps nobody else from hearing)
                         self._listeners.pop(listener, None)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._soon.wait(), self.period)

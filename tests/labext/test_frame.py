@@ -197,6 +197,22 @@ async def test_a_listener_that_fails_keeps_no_other_from_hearing() -> None:
     feed.leave(heard)
 
 
+async def test_a_listener_that_takes_nothing_keeps_no_other_from_hearing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def stuck(_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Feed, "patience", 0.05)
+    heard = Heard()
+    feed = Feed("x", Source(), period=3600)
+    await feed.join(stuck)
+    await feed.join(heard)
+    await heard.until(1)
+    feed.leave(heard)
+    feed.leave(stuck)
+
+
 async def test_the_socket_tells_topics_that_were_asked_for(jp_ws_fetch: Any, jp_serverapp: Any) -> None:
     app = jp_serverapp.extension_manager.extension_apps["mpidist_labext"].pop()
     assert isinstance(app.feeds, Feeds)
