@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+# Its fixtures and hooks hold for this folder only; as a plugin they would give each test of the project a loop and a server's clean-up.
+from pytest_jupyter.jupyter_core import *
+from pytest_jupyter.jupyter_server import *
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-pytest_plugins = ["pytest_jupyter.jupyter_server"]
-
 
 @pytest.fixture
-def jp_server_config() -> dict[str, Any]:
+def jp_server_config() -> dict[str, Any]:  # type: ignore[no-redef]
     return {"ServerApp": {"jpserver_extensions": {"mpidist_labext": True}}}
 
 
