@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mpidist.world.launcher import Launcher
 
-__all__ = ["Assembly", "Ranks"]
+__all__ = ["Assembly", "Ranks", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,8 @@ class Assembly:
     def verify(self, timeout: float) -> Ranks:
         """Every rank once, in one MPI world, where it should be, with our versions. Raises WorldError if not."""
         try:
-            found = self.client[:].apply_async(_introduce, self.trait("node_variable")).get(timeout)
+            view, variable = self.client[:], self.trait("node_variable")
+            found = answer(lambda: view.apply_async(_introduce, variable), timeout)
         except Exception as error:
             text = getattr(error, "evalue", None) or str(error)
             raise self.not_up(f"the ranks do not answer: {text}", self.engines) from error
@@ -265,6 +266,26 @@ async def _saved(record: Record) -> Any:
     from mpidist.world.engines import saved_cluster
 
     return saved_cluster(record.cluster_file, _quiet_log(record.name))
+
+
+def answer(ask: Callable[[], Any], timeout: float, again: float = 10.0) -> Any:
+    """What `ask`, which sends a question and gives its `AsyncResult`, is answered within `timeout` s; every `again` s it is asked anew.
+
+    ipyparallel's controller drops a message to a rank that is registered, but whose connection for tasks is not up yet. Raises
+    what the ranks raise, and ipyparallel's TimeoutError.
+    """
+    deadline = time.monotonic() + timeout
+    asked: list[Any] = []
+    while True:
+        asked.append(ask())
+        until = min(time.monotonic() + again, deadline)
+        while time.monotonic() < until:
+            asked[-1].wait(0.1)
+            for each in asked:
+                if each.ready():
+                    return each.get(0)
+        if time.monotonic() >= deadline:
+            return asked[-1].get(0)
 
 
 def _introduce(node_variable: str | None) -> dict[str, Any]:
