@@ -228,6 +228,9 @@ class Lab:
                 },
             )
             nbformat.write(notebook, self.notebooks / name)  # type: ignore[no-untyped-call]
+        # What the page before has to say about its end, when its kernel was taken away, is not this one's.
+        self.driver.get("about:blank")
+        self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         # "doc" shows the notebook alone; "reset" forgets the layout of an earlier page.
         self.driver.get(f"{self.url}/doc/tree/{name}?token={self.token}&reset")
         page = Page(self)
