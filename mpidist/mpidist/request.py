@@ -32,12 +32,14 @@ class Request(Generic[T]):
     `error`: what went wrong, or None. All methods may be called from any thread.
     """
 
-    def __init__(self, launcher: Launcher, session: str, arrived: Callable[[World], T]) -> None:
+    def __init__(
+        self, launcher: Launcher, session: str, arrived: Callable[[World], T], *, held: bool = False
+    ) -> None:
         self.launcher = launcher
         self.state: State = "waiting"
         self.words = f"asking for {ranks_of(launcher.size)} on {launcher.describe()}"
         self.error: BaseException | None = None
-        self._session, self._arrived = session, arrived
+        self._session, self._arrived, self._held = session, arrived, held
         self._outcome: list[T] = []
         self._given_up = threading.Event()
         self._ended = threading.Event()
@@ -74,7 +76,11 @@ class Request(Generic[T]):
     def _ask(self) -> None:
         try:
             world = World.start(
-                self.launcher, session=self._session, tell=self._tell, given_up=self._given_up
+                self.launcher,
+                session=self._session,
+                tell=self._tell,
+                given_up=self._given_up,
+                held=self._held,
             )
             self._outcome.append(self._arrived(world))
         except BaseException as error:  # noqa: BLE001 (raised where it is waited for)

@@ -50,14 +50,14 @@ class Session(Shown):
 
     Each world (`worlds`, in the order in which they came) is one MPI job of one launcher. A run works on all of them. `id` names
     the session; `requests` are worlds that have been asked for and are not up yet. `foretell` says whether a large run says what it will need
-    (see `mpidist.foretold`).
+    (see `mpidist.foretold`). `held`: its owner only keeps it until a kernel attaches it (see `mpidist.holder`).
     """
 
     _shown_as = "session"
     foretell = True
 
-    def __init__(self, *worlds: World, id: str = "") -> None:
-        self.id = id or new_id()
+    def __init__(self, *worlds: World, id: str = "", held: bool = False) -> None:
+        self.id, self.held = id or new_id(), held
         self.runs: list[Run] = []
         self.requests: list[Request[World]] = []
         self._worlds: list[World] = list(worlds)
@@ -135,7 +135,7 @@ class Session(Shown):
             if self._closed:
                 raise WorldError("this session is closed. Hint: md.connect() starts a new one.")
             self.requests = [each for each in self.requests if each.state == "waiting"]
-            request = Request(launcher, self.id, self._arrived)
+            request = Request(launcher, self.id, self._arrived, held=self.held)
             self.requests.append(request)
         return request
 

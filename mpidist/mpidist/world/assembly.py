@@ -53,9 +53,9 @@ class Assembly:
         self._turn = Turn(state_folder())
 
     @classmethod
-    def new(cls, launcher: Launcher, session: str) -> Self:
+    def new(cls, launcher: Launcher, session: str, *, held: bool = False) -> Self:
         """Of a launcher, for a session; nothing runs yet. Raises WorldError if there is no room for its files."""
-        record = Record.begin(launcher.size, launcher.describe(), session)
+        record = Record.begin(launcher.size, launcher.describe(), session, held=held)
         record.make()
         try:
             cluster = launcher.cluster(record.name, record.folder, _quiet_log(record.name))

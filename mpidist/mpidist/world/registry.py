@@ -7,6 +7,7 @@ logs)::
     <state>/mpidist-1f0c…/          ipyparallel's profile folder, removed when the world is closed
     <state>/session-3b1a…/          the runs of a session that go on without a kernel, removed with its last world
     <state>/desks/4711.json         where a process tells others of its runs (mpidist.desk)
+    <state>/asked/3b1a….json        a session that was asked for without a kernel (mpidist.holder)
     <state>/logs/job-4711.log       outputs of ranks that have died or did not come up
     <state>/saved/….h5              what runs had when the time of their ranks was over
 
@@ -71,7 +72,7 @@ class Record:
 
     `machine`: where pids are valid; `kernel`: who uses it; `engines`: pids by rank; `started`: s since the epoch;
     `cancel`: the command that ends ranks which are not on this machine; `session`: the id of the session it belongs to;
-    `label`: what a batch system calls it.
+    `label`: what a batch system calls it; `held`: its owner only keeps it until a kernel attaches it.
     """
 
     name: str
@@ -87,15 +88,16 @@ class Record:
     cancel: tuple[str, ...] = ()
     session: str = ""
     label: str = ""
+    held: bool = False
 
     @classmethod
-    def begin(cls, size: int, place: str, session: str) -> Self:
+    def begin(cls, size: int, place: str, session: str, *, held: bool = False) -> Self:
         """The record of a world about to be started by this process."""
         kernel = ProcessId.of(os.getpid())
         if kernel is None:
             raise WorldError(f"this process ({os.getpid()}) cannot be found in the list of processes")
         name = f"mpidist-{os.urandom(8).hex()}"
-        return cls(name, machine(), kernel, size, time.time(), place, session=session)
+        return cls(name, machine(), kernel, size, time.time(), place, session=session, held=held)
 
     @property
     def folder(self) -> Path:
@@ -167,7 +169,7 @@ class Record:
             raise WorldError(
                 f"the {self.size} ranks on {self.place} have been attached or ended by another process"
             )
-        mine = replace(found, kernel=kernel)
+        mine = replace(found, kernel=kernel, held=False)
         mine.write()
         taken.unlink(missing_ok=True)
         return mine
@@ -209,6 +211,11 @@ class SessionInfo:
         return any(record.kernel.alive for record in self.records)
 
     @property
+    def held(self) -> bool:
+        """Whether all its ranks are kept for whoever attaches them, by a process that was started for that."""
+        return self.in_use and all(record.held for record in self.records)
+
+    @property
     def mine(self) -> bool:
         """Whether it is this process that has it."""
         return any(record.kernel == ProcessId.of(os.getpid()) for record in self.records)
@@ -218,17 +225,22 @@ class SessionInfo:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started))
         worlds = [each.place + (f", {each.label}" if each.label else "") for each in self.records]
         kernel = f"process {record.kernel.pid}"
-        whose = "this process" if self.mine else kernel if self.in_use else f"{kernel}, which has ended"
+        if self.mine:
+            whose = "this process"
+        elif self.held:
+            whose = f"{kernel}, which keeps them until they are attached"
+        else:
+            whose = kernel if self.in_use else f"{kernel}, which has ended"
         return f"session {self.id}: {self.size} ranks on {' and '.join(worlds)}, started {since} by {whose}"
 
     __repr__ = __str__
 
     def claim(self, *, take: bool = False) -> tuple[Record, ...]:
-        """Make this process its owner, so that no other attaches it; a kernel that has it loses it, with `take`.
+        """Make this process its owner, so that no other attaches it; a kernel that has it loses it, with `take`, a holder without.
 
         Raises WorldError if it is in use otherwise, or another process was quicker.
         """
-        if self.in_use and not self.mine and not take:
+        if self.in_use and not (self.mine or self.held or take):
             raise WorldError(
                 f"{self}, is in use. Hint: mpidist.attach({self.id!r}, take=True) takes it over; of what runs there, "
                 "only runs with detached=True go on."

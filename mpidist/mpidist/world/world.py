@@ -97,17 +97,18 @@ class World:
         session: str = "",
         tell: Callable[[str], None] | None = None,
         given_up: threading.Event | None = None,
+        held: bool = False,
     ) -> World:
         """Start the ranks of `launcher` and verify them; a few seconds, or as long as a batch system takes.
 
         `session` is the id of the session that it belongs to. `tell` gets why they are not up yet, in words, whenever that
-        changes; setting `given_up` takes the request back.
+        changes; setting `given_up` takes the request back. `held`: another kernel may attach them without taking them from this one.
 
         Raises WorldError when something needed is missing, when the ranks are not up in time, when they are not
         one MPI world, or when they run other versions than the kernel (a RuntimeWarning if that does not matter).
         """
         launcher.check()
-        world = cls(Assembly.new(launcher, session))
+        world = cls(Assembly.new(launcher, session, held=held))
         world.notes = launcher.notes
         try:
             world._assembly.launch(launcher.timeout)
@@ -119,7 +120,7 @@ class World:
             world.close()
             if tell is not None:
                 tell(f"{problem}; trying it otherwise")
-            again = cls.start(problem.launcher, session=session, tell=tell, given_up=given_up)
+            again = cls.start(problem.launcher, session=session, tell=tell, given_up=given_up, held=held)
             again.notes = (str(problem), *again.notes)
             return again
         except BaseException:
