@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .errors import WorldError
+from .fields import OnlyFields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +51,7 @@ def unpack_bits(words: NDArray[np.int64], count: int) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(OnlyFields):
     """The files scanned so far and the chunks cut from them; the same on every rank and in the kernel.
 
     It grows while files are scanned: `expected` is how many there are to be of each sample (empty: no more than `files`).
@@ -125,7 +126,7 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, eq=False)
-class Ledger:
+class Ledger(OnlyFields):
     """What was done of a table: `done` and `failed` are booleans for each chunk, never both true.
 
     What is `elsewhere` is neither missing nor counted here.

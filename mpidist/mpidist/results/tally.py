@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpidist import lazy
+from mpidist.fields import OnlyFields
 from mpidist.results.exact import LAYOUT_LENGTH, ExactSum, Term
 from mpidist.results.protocol import ChunkContext, Total
 from mpidist.results.spread import MOST_VALUES, Drawn, spread_of
@@ -124,13 +125,13 @@ def _lengths(shape: Shape, layout: Sequence[int]) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Reduction(ABC):
+class Reduction(OnlyFields, ABC):
     """The base of all results (see `mpidist.results.protocol.Result` for what each method promises)."""
 
     has_payload: ClassVar[bool] = False
     is_ratio: ClassVar[bool] = False
-    runs_user_code: ClassVar[bool] = False
     """Whether its numbers are quotients of two sums, so that the part of the data that was seen does not scale them."""
+    runs_user_code: ClassVar[bool] = False
 
     inputs: tuple[Lazy, ...]
     digest: str = field(init=False, repr=False, compare=False)
@@ -223,7 +224,7 @@ class Reduction(ABC):
         """The state of no chunks."""
         return State(self.shape(weighted=weighted), self.spread_length(weighted=weighted))
 
-    def check_weighted(self) -> None:  # noqa: B027 - most results have nothing to check
+    def check_weighted(self) -> None:
         """Raise ResultError if weights of samples cannot be applied."""
 
     def accumulator(self, *, weighted: bool) -> Accumulating:

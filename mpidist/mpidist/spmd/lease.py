@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from mpidist.fields import OnlyFields
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
@@ -19,7 +21,7 @@ P = TypeVar("P", int, tuple[int, int, int])
 
 
 @dataclass(frozen=True)
-class Lease:
+class Lease(OnlyFields):
     """A part of the work: whole files, by number, and single chunks of other files, by (file, start, stop)."""
 
     files: frozenset[int]
