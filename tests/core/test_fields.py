@@ -34,6 +34,7 @@ class Reader:
 @dataclass(frozen=True)
 class Thing(OnlyFields):
     reader: Reader
+    size: int = 2
 
     @cached_property
     def known(self) -> int:
@@ -43,7 +44,7 @@ class Thing(OnlyFields):
 def test_what_another_thread_finds_out_meanwhile_does_no_harm() -> None:
     thing = Thing(Reader())
     thing.reader.of = thing
-    assert list(vars(pickle.loads(pickle.dumps(thing)))) == ["reader"]
+    assert list(vars(pickle.loads(pickle.dumps(thing)))) == ["reader", "size"]
 
 
 @pytest.fixture(scope="module")
