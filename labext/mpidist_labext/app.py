@@ -12,6 +12,7 @@ from jupyter_server.utils import url_path_join
 from . import example, resources, runs, status
 from .feeds import Feeds
 from .handlers import ApiHandler, EventsHandler
+from .root import set_root
 
 if TYPE_CHECKING:
     from .routes import Route
@@ -31,7 +32,7 @@ class MpidistApp(ExtensionApp):
     def initialize_handlers(self) -> None:
         """Add all routes, by path, and the WebSocket."""
         if self.serverapp is not None:
-            runs.folder(Path(self.serverapp.root_dir))
+            set_root(Path(self.serverapp.root_dir))
         feeds = Feeds(*resources.feeds(), *runs.feeds(), *status.feeds())
         self.feeds = feeds
         by_path = sorted(ROUTES, key=lambda route: route.pattern)

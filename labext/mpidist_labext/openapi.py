@@ -55,12 +55,14 @@ def described() -> dict[str, Any]:
                 "content": {"application/json": {"schema": by_type[route.request]}},
             }
         paths.setdefault(f"/{API}/{route.path}", {})[route.method.lower()] = operation
-    return {
+    described = {
         "openapi": "3.1.0",
         "info": {"title": "mpidist in Jupyter", "version": __version__},
         "paths": paths,
         "components": {"schemas": components},
     }
+    plain: dict[str, Any] = json.loads(json.dumps(described))  # defaults that are tuples become lists
+    return plain
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@ import os
 import shutil
 import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import psutil
 
 import mpidist
 import mpidist_slurm
+from mpidist import holder
 from mpidist.errors import WorldError
 from mpidist_slurm import Slurm
 from mpidist_slurm.checks import beyond, minutes, problem
@@ -21,33 +24,44 @@ from mpidist_slurm.jobs import cancel_mine
 from mpidist_slurm.notebook.output import log_of_job
 
 from .feeds import Feed
-from .routes import Forbidden, Missing, Route
+from .kernels import tell, told_of_sessions
+from .presets import presets
+from .root import root
+from .routes import Missing, Route
 from .schema.common import Done, Nothing
 from .schema.resources import (
+    AddRequest,
     Choices,
     Estimate,
     EstimateRequest,
+    Held,
     Job,
     JobRequest,
+    Node,
     Offer,
     Partition,
+    ReleaseRequest,
+    Request,
     Resources,
     Script,
     Session,
+    SessionForm,
     SessionRequest,
     SlurmForm,
     SlurmState,
+    WithdrawRequest,
     World,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mpidist.world.registry import SessionInfo
     from mpidist_slurm.jobs import Entry
 
 __all__ = ["ROUTES", "feeds", "session_state", "slurm_state"]
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 FIELDS = (
     "partition",
     "nodes",
@@ -59,6 +73,10 @@ FIELDS = (
     "qos",
     "cache",
     "spill",
+    "constraint",
+    "reservation",
+    "modules",
+    "prologue",
 )
 
 
@@ -66,8 +84,14 @@ def resources(_: Nothing) -> Resources:
     """What this user has now."""
     slurm = slurm_state()
     jobs = {job.id: job for job in slurm.jobs}
-    sessions = tuple(session_state(info, jobs) for info in mpidist.sessions())
-    return Resources(sessions, slurm, os.cpu_count() or 1)
+    found = mpidist.sessions()
+    told = told_of_sessions({info.records[-1].kernel.pid for info in found})
+    sessions = tuple(session_state(info, jobs, told.get(info.id, {})) for info in found)
+    held = tuple(
+        Held(note.session, note.place, note.asked, note.state, note.words, note.over)
+        for note in holder.notes()
+    )
+    return Resources(sessions, slurm, os.cpu_count() or 1, held)
 
 
 def slurm_state() -> SlurmState:
@@ -100,21 +124,36 @@ def _job(entry: Entry) -> Job:
     )
 
 
-def session_state(info: SessionInfo, jobs: dict[str, Job]) -> Session:
-    """What is known of a session; `jobs`: by number."""
+def session_state(info: SessionInfo, jobs: dict[str, Job], told: Mapping[str, Any] = _NOTHING) -> Session:
+    """What is known of a session; `jobs`: by number; `told`: by its kernel (see `mpidist.desk.seats`), if it was asked."""
     worlds = []
+    usage = {each["name"]: each["usage"] for each in told.get("worlds", ())}
     for record in info.records:
         number = record.label.removeprefix("job ") if record.label.startswith("job ") else ""
         job = jobs.get(number)
         words = "" if job is None else " ".join(filter(None, (job.state, job.words)))
         worlds.append(
             World(
-                record.place, record.size, record.started, number, words, None if job is None else _end(job)
+                record.place,
+                record.size,
+                record.started,
+                number,
+                words,
+                None if job is None else _end(job),
+                record.name,
+                tuple(msgspec.convert(each, Node) for each in usage.get(record.name, ())),
             )
         )
     kernel = info.records[-1].kernel.pid
     return Session(
-        info.id, info.size, tuple(worlds), kernel, _notebook(kernel) if info.in_use else "", not info.in_use
+        info.id,
+        info.size,
+        tuple(worlds),
+        kernel,
+        _notebook(kernel) if info.in_use and not info.held else "",
+        not info.in_use,
+        info.held,
+        tuple(msgspec.convert(each, Request) for each in told.get("requests", ())),
     )
 
 
@@ -136,10 +175,11 @@ def _end(job: Job) -> float | None:
 
 def choices(_: Nothing) -> Choices:
     """Partitions and accounts for a form."""
+    offered, wrong = presets()
     try:
         found = mpidist_slurm.partitions()
     except WorldError as error:
-        return Choices(_present(), str(error), (), (), ())
+        return Choices(_present(), str(error), (), (), (), offered, wrong)
     try:
         accounts = tuple(mpidist_slurm.accounts())
     except WorldError:  # a form without proposals is a form
@@ -153,7 +193,15 @@ def choices(_: Nothing) -> Choices:
         for each in found
     )  # fmt: skip
     names = tuple(dict.fromkeys(each.account for each in accounts))
-    return Choices(present=True, problem="", partitions=partitions, accounts=names, qos=tuple(qos))
+    return Choices(
+        present=True,
+        problem="",
+        partitions=partitions,
+        accounts=names,
+        qos=tuple(qos),
+        presets=offered,
+        wrong=wrong,
+    )
 
 
 def script(form: SlurmForm) -> Script:
@@ -178,8 +226,9 @@ def script(form: SlurmForm) -> Script:
 
 def _values(form: SlurmForm) -> dict[str, Any]:
     """What is given, as `Slurm` takes it."""
-    given = ((name, getattr(form, name)) for name in FIELDS)
-    return {name: value for name, value in given if value not in ("", 1)}
+    given = {name: getattr(form, name) for name in FIELDS}
+    given["modules"] = tuple(form.modules.split()) or ""
+    return {name: value for name, value in given.items() if value not in ("", 1)}
 
 
 def _sizes(form: SlurmForm) -> dict[str, int]:
@@ -226,15 +275,60 @@ def _require_mine(job: str) -> None:
         raise Missing(f"job {job} is none of your jobs that wait or run")
 
 
+def start(request: SessionForm) -> Done:
+    """Ask for ranks, and have them kept until a notebook connects."""
+    note = holder.hold(request.place, _asked(request), root())
+    return Done(f"session {note.session} is asked for: {note.place}")
+
+
+def _asked(request: SessionForm) -> dict[str, Any]:
+    """What is asked for, as the launcher takes it. Raises WorldError if something is wrong with the form."""
+    if request.place == "local":
+        return {"ranks": request.ranks}
+    checked = script(request.form)
+    if checked.problem:
+        raise WorldError(f"{checked.field}: {checked.problem}")
+    return _values(request.form)
+
+
+def add(request: AddRequest) -> Done:
+    """Ask for further ranks for a session, while its runs go on."""
+    question = {"do": "add", "session": request.id, "kind": request.place, "values": _asked(request)}
+    return Done(tell(_kernel_of(request.id), question))
+
+
+def release(request: ReleaseRequest) -> Done:
+    """End some of a session's ranks; the others go on with their work."""
+    return Done(
+        tell(_kernel_of(request.id), {"do": "release", "session": request.id, "world": request.world})
+    )
+
+
+def withdraw(request: WithdrawRequest) -> Done:
+    """Take back a request for further ranks."""
+    return Done(
+        tell(_kernel_of(request.id), {"do": "withdraw", "session": request.id, "request": request.request})
+    )
+
+
+def _kernel_of(session: str) -> int:
+    """The process that has this session."""
+    for info in mpidist.sessions():
+        if info.id == session and info.in_use:
+            return info.records[-1].kernel.pid
+    raise Missing(f"there is no session {session!r} that a kernel has")
+
+
 def end(request: SessionRequest) -> Done:
-    """End a session whose kernel has ended."""
+    """End a session, also one that is only asked for; what runs there keeps what it has."""
+    if any(note.session == request.id for note in holder.notes()):
+        holder.drop(request.id)
+        return Done(f"session {request.id} is ended")
     found = [info for info in mpidist.sessions() if info.id == request.id]
     if not found:
         raise Missing(f"there is no session {request.id!r} any more")
     if found[0].in_use:
-        raise Forbidden(
-            f"session {request.id} is in use. Hint: session.close() in its notebook, or shut down its kernel."
-        )
+        return Done(tell(_kernel_of(request.id), {"do": "close", "session": request.id}))
     found[0].end()
     return Done(f"session {request.id} is ended")
 
@@ -261,7 +355,40 @@ ROUTES = (
     Route("GET", "resources/jobs/{id}/log", log, JobRequest, Done, "the last lines that a job wrote"),
     Route("DELETE", "resources/jobs/{id}", cancel, JobRequest, Done, "cancel a job"),
     Route(
-        "DELETE", "resources/sessions/{id}", end, SessionRequest, Done, "end a session whose kernel has ended"
+        "POST",
+        "resources/sessions",
+        start,
+        SessionForm,
+        Done,
+        "ask for ranks that are kept until a notebook connects",
+        limit=60.0,
+    ),
+    Route(
+        "DELETE",
+        "resources/sessions/{id}",
+        end,
+        SessionRequest,
+        Done,
+        "end a session",
+        limit=60.0,
+    ),
+    Route("POST", "resources/sessions/{id}/add", add, AddRequest, Done, "ask for further ranks", limit=60.0),
+    Route(
+        "POST",
+        "resources/sessions/{id}/release",
+        release,
+        ReleaseRequest,
+        Done,
+        "end some ranks of a session",
+        limit=60.0,
+    ),
+    Route(
+        "POST",
+        "resources/sessions/{id}/withdraw",
+        withdraw,
+        WithdrawRequest,
+        Done,
+        "take back a request for further ranks",
     ),
 )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,32 +10,21 @@ from mpidist.desk import ask, places
 from mpidist.errors import WorldError
 
 from .feeds import Feed
-from .routes import Missing, Route
+from .kernels import SECONDS, each_kernel, tell
+from .root import below
+from .routes import Route
 from .schema.common import Done, Nothing
 from .schema.runs import Kernel, Run, RunRequest, Runs
 
 if TYPE_CHECKING:
     from mpidist.desk import Place
 
-__all__ = ["ROUTES", "feeds", "folder"]
-
-SECONDS = 1.5
-"""For which a kernel may keep the others waiting."""
-_FOLDER = [Path()]
-
-
-def folder(root: Path) -> None:
-    """Notebooks are named below this one, as Jupyter Server does."""
-    _FOLDER[0] = root
+__all__ = ["ROUTES", "feeds"]
 
 
 def runs(_: Nothing) -> Runs:
     """All runs, kernel by kernel."""
-    found = places()
-    if not found:
-        return Runs(())
-    with ThreadPoolExecutor(min(len(found), 16)) as pool:
-        return Runs(tuple(pool.map(_kernel, found)))
+    return Runs(tuple(each_kernel(places(), _kernel)))
 
 
 def _kernel(place: Place) -> Kernel:
@@ -48,25 +35,12 @@ def _kernel(place: Place) -> Kernel:
         told, problem = (), str(error)
     except msgspec.ValidationError as error:  # another version of mpidist
         told, problem = (), f"what the kernel tells is not understood: {error}"
-    return Kernel(place.pid, _below(place.notebook), problem, told)
-
-
-def _below(notebook: str) -> str:
-    """The path of a notebook below the server's folder; its name, if it is elsewhere."""
-    if not notebook:
-        return ""
-    try:
-        return Path(notebook).relative_to(_FOLDER[0]).as_posix()
-    except ValueError:
-        return Path(notebook).name
+    return Kernel(place.pid, below(place.notebook), problem, told)
 
 
 def act(request: RunRequest) -> Done:
     """Stop, pause or resume a run."""
-    for place in places():
-        if place.pid == request.pid:
-            return Done(str(ask(place, {"do": request.act, "run": request.run})))
-    raise Missing(f"there is no kernel with process id {request.pid} that has runs")
+    return Done(tell(request.pid, {"do": request.act, "run": request.run}))
 
 
 ROUTES = (

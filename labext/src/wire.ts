@@ -123,6 +123,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/mpidist/api/resources/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** ask for ranks that are kept until a notebook connects */
+        post: operations["start"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/mpidist/api/resources/sessions/{id}": {
         parameters: {
             query?: never;
@@ -133,8 +150,59 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** end a session whose kernel has ended */
+        /** end a session */
         delete: operations["end"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mpidist/api/resources/sessions/{id}/add": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** ask for further ranks */
+        post: operations["add"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mpidist/api/resources/sessions/{id}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** end some ranks of a session */
+        post: operations["release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mpidist/api/resources/sessions/{id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** take back a request for further ranks */
+        post: operations["withdraw"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -213,15 +281,51 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AddRequest
+         * @description Further ranks for a session.
+         */
+        AddRequest: {
+            /**
+             * @default {
+             *       "account": "",
+             *       "cache": "",
+             *       "constraint": "",
+             *       "cpus_per_rank": 1,
+             *       "mem_per_rank": "",
+             *       "modules": "",
+             *       "nodes": 1,
+             *       "partition": "",
+             *       "prologue": "",
+             *       "qos": "",
+             *       "ranks_per_node": 1,
+             *       "reservation": "",
+             *       "spill": "",
+             *       "time": ""
+             *     }
+             */
+            form: components["schemas"]["SlurmForm"];
+            id: string;
+            /** @enum {unknown} */
+            place: "local" | "slurm";
+            /** @default 1 */
+            ranks: number;
+        };
+        /**
          * Choices
          * @description What a form may offer. `accounts` is empty where the site keeps none or says none; `problem` as in `SlurmState`.
+         *
+         *         `presets`: forms that the site, or the user, has filled in; `wrong`: what is not valid in the files that have them.
          */
         Choices: {
             accounts: string[];
             partitions: components["schemas"]["Partition"][];
             present: boolean;
+            /** @default [] */
+            presets: components["schemas"]["Preset"][];
             problem: string;
             qos: string[];
+            /** @default [] */
+            wrong: string[];
         };
         /**
          * Done
@@ -263,6 +367,20 @@ export interface components {
             path: string;
         };
         /**
+         * Held
+         * @description A session that was asked for without a notebook (see `mpidist.holder.Note`). `over`: there is nothing to connect to any more.
+         *
+         *         `asked`: s since the epoch; `state`: "starting", "waiting", "ready", "failed" or "ended"; `words`: why.
+         */
+        Held: {
+            asked: number;
+            over: boolean;
+            place: string;
+            session: string;
+            state: string;
+            words: string;
+        };
+        /**
          * Job
          * @description A job of this user; `session` is "" if it is none of mpidist. Times as Slurm writes them, "" if unknown.
          */
@@ -297,6 +415,18 @@ export interface components {
             pid: number;
             problem: string;
             runs: components["schemas"]["Run"][];
+        };
+        /**
+         * Node
+         * @description What ranks take of a host: see `mpidist.world.usage.NodeUse`. `memory` and `total`: bytes; `cpu`: processors in use.
+         */
+        Node: {
+            cpu: number;
+            host: string;
+            memory: number;
+            ranks: number;
+            silent: number;
+            total: number;
         };
         /**
          * Nothing
@@ -339,6 +469,15 @@ export interface components {
             up: boolean;
         };
         /**
+         * Preset
+         * @description A form that is filled in.
+         */
+        Preset: {
+            form: components["schemas"]["SlurmForm"];
+            hint: string;
+            name: string;
+        };
+        /**
          * Problem
          * @description What went wrong, as a sentence for the user, with what to do next.
          */
@@ -346,10 +485,29 @@ export interface components {
             message: string;
         };
         /**
+         * ReleaseRequest
+         * @description A world of a session that is to be ended.
+         */
+        ReleaseRequest: {
+            id: string;
+            world: string;
+        };
+        /**
+         * Request
+         * @description Further ranks that a session waits for, and why.
+         */
+        Request: {
+            name: string;
+            place: string;
+            words: string;
+        };
+        /**
          * Resources
-         * @description What this user has: sessions, oldest first, and jobs. `processors`: of this machine.
+         * @description What this user has: sessions, oldest first, those that wait for a notebook, and jobs. `processors`: of this machine.
          */
         Resources: {
+            /** @default [] */
+            held: components["schemas"]["Held"][];
             processors: number;
             sessions: components["schemas"]["Session"][];
             slurm: components["schemas"]["SlurmState"];
@@ -413,15 +571,49 @@ export interface components {
          * Session
          * @description A session on this machine. `kernel`: the process that has it, `notebook`: its file, "" if that is not known.
          *
-         *         `orphaned`: that has ended, and the ranks go on for a while.
+         *         `orphaned`: that has ended, and the ranks go on for a while. `held`: no kernel has it yet, `kernel` only keeps it.
+         *         `requests`: further ranks that it waits for.
          */
         Session: {
+            /** @default false */
+            held: boolean;
             id: string;
             kernel: number;
             notebook: string;
             orphaned: boolean;
             ranks: number;
+            /** @default [] */
+            requests: components["schemas"]["Request"][];
             worlds: components["schemas"]["World"][];
+        };
+        /**
+         * SessionForm
+         * @description Ranks that are to be had without a notebook: `ranks` on this machine, or what the form asks of Slurm.
+         */
+        SessionForm: {
+            /**
+             * @default {
+             *       "account": "",
+             *       "cache": "",
+             *       "constraint": "",
+             *       "cpus_per_rank": 1,
+             *       "mem_per_rank": "",
+             *       "modules": "",
+             *       "nodes": 1,
+             *       "partition": "",
+             *       "prologue": "",
+             *       "qos": "",
+             *       "ranks_per_node": 1,
+             *       "reservation": "",
+             *       "spill": "",
+             *       "time": ""
+             *     }
+             */
+            form: components["schemas"]["SlurmForm"];
+            /** @enum {unknown} */
+            place: "local" | "slurm";
+            /** @default 1 */
+            ranks: number;
         };
         /**
          * SessionRequest
@@ -432,25 +624,33 @@ export interface components {
         };
         /**
          * SlurmForm
-         * @description What is asked of Slurm; "" is the site's default.
+         * @description What is asked of Slurm; "" is the site's default. `modules`: names with blanks between; `prologue`: lines of shell before the ranks start.
          */
         SlurmForm: {
             /** @default  */
             account: string;
             /** @default  */
             cache: string;
+            /** @default  */
+            constraint: string;
             /** @default 1 */
             cpus_per_rank: number;
             /** @default  */
             mem_per_rank: string;
+            /** @default  */
+            modules: string;
             /** @default 1 */
             nodes: number;
             /** @default  */
             partition: string;
             /** @default  */
+            prologue: string;
+            /** @default  */
             qos: string;
             /** @default 1 */
             ranks_per_node: number;
+            /** @default  */
+            reservation: string;
             /** @default  */
             spill: string;
             /** @default  */
@@ -481,14 +681,27 @@ export interface components {
             mine: boolean;
         };
         /**
+         * WithdrawRequest
+         * @description Further ranks that are not to be waited for any more.
+         */
+        WithdrawRequest: {
+            id: string;
+            request: string;
+        };
+        /**
          * World
          * @description Ranks of a session that were started together; `started`: s since the epoch; `job`: its number in Slurm, "" for none.
          *
          *         `ends`: when the job's time is over, s since the epoch; None if that is not known. `words`: how its job is, "" without one.
+         *         `name`: for its release; `nodes`: what it takes of each, empty if its kernel does not say.
          */
         World: {
             ends: number | null;
             job: string;
+            /** @default  */
+            name: string;
+            /** @default [] */
+            nodes: components["schemas"]["Node"][];
             place: string;
             ranks: number;
             started: number;
@@ -718,6 +931,39 @@ export interface operations {
             };
         };
     };
+    start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SessionForm"];
+            };
+        };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     end: {
         parameters: {
             query?: never;
@@ -728,6 +974,111 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddRequest"];
+            };
+        };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    release: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleaseRequest"];
+            };
+        };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    withdraw: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WithdrawRequest"];
+            };
+        };
         responses: {
             /** @description the answer */
             200: {

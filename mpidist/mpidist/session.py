@@ -137,6 +137,7 @@ class Session(Shown):
             self.requests = [each for each in self.requests if each.state == "waiting"]
             request = Request(launcher, self.id, self._arrived, held=self.held)
             self.requests.append(request)
+        own_desk().seat(self)
         return request
 
     def _arrived(self, world: World) -> World:
@@ -149,6 +150,7 @@ class Session(Shown):
         if closed:
             world.close()
             raise WorldError("the session was closed before these ranks were up")
+        own_desk().seat(self)
         world.client[:].apply_async(_warm)
         for run in runs:
             run.join(world)
@@ -366,6 +368,7 @@ def attach(session: str | SessionInfo | None = None, *, take: bool = False) -> S
     for problem in problems:
         warnings.warn(f"session {info.id} goes on without some of its ranks: {problem}", stacklevel=2)
     made = Session(*worlds, id=info.id)
+    own_desk().seat(made)
     by_name = {world.name: world for world in worlds}
     for file in sorted(made._kept.glob("run-*"), key=lambda file: file.stat().st_mtime):
         try:

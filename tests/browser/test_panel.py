@@ -135,6 +135,68 @@ def test_ranks_from_the_panel(lab: Lab, cluster: dict[str, str], tmp_path: Path)
     assert not page.console()
 
 
+def test_ranks_without_a_notebook(lab: Lab, cluster: dict[str, str], tmp_path: Path) -> None:
+    wrap = ("--nodes=2", "--exclusive", "--time=4", "--output=/dev/null", "--wrap=sleep 240")
+    full = says(cluster, "sbatch", "--parsable", *wrap)
+    page = lab.open("later.ipynb", [""])
+    page.script("app.shell.activateById('mpidist-panel')")
+    page.wait_for(lambda: page.elements(f"{PANEL} input[type=radio]"), "the form")
+    page.elements(f"{PANEL} input[type=radio]")[1].click()
+    page.wait_for(lambda: page.elements(f"{PANEL} [data-field=nodes]"), "the form for Slurm")
+    for field, text in (("nodes", "1"), ("ranks_per_node", "2"), ("time", "4")):
+        write(page, field, text)
+    page.wait_for(lambda: button(page, PANEL, "Submit"), "that it can be submitted")
+    page.wait_for(
+        lambda: "Asked for: " in page.text(f"{PANEL} [data-session]") and "it waits" in page.text(PANEL),
+        "why the job waits",
+        timeout=60,
+    )
+    page.driver.refresh()  # whoever asked may go
+    page.wait_for(page.ready, "the page again", timeout=60)
+    page.script("app.shell.activateById('mpidist-panel')")
+    page.wait_for(
+        lambda: "Asked for: " in page.text(f"{PANEL} [data-session]"), "the session, for one who comes back"
+    )
+    says(cluster, "scancel", full)
+    page.wait_for(
+        lambda: "Kept for you until a notebook connects." in page.text(f"{PANEL} [data-session]"),
+        "the ranks",
+        timeout=60,
+    )
+    page.screenshot(tmp_path / "held.png")
+    assert button(page, f"{PANEL} [data-session]", "Connect")
+    page.wait_for(
+        lambda: "In use by later.ipynb." in page.text(f"{PANEL} [data-session]"), "the connection", timeout=60
+    )
+    page.wait_for(lambda: page.prompt(0) == "1", "the cell")
+    page.check_cell(0)
+
+    page.elements(f"{PANEL} input[type=radio]")[0].click()
+    page.wait_for(lambda: button(page, f"{PANEL} [data-session]", "Add ranks"), "the button")
+    page.wait_for(
+        lambda: page.elements(f"{PANEL} [data-session] button[title=Release]"), "more ranks", timeout=60
+    )
+    page.wait_for(
+        lambda: len(page.elements(f"{PANEL} .jp-mpidist-Nodes tbody tr")) == 2,
+        "what they take of their nodes",
+    )
+    assert "MB of " in page.text(f"{PANEL} .jp-mpidist-Nodes") or "GB of " in page.text(
+        f"{PANEL} .jp-mpidist-Nodes"
+    )
+    page.screenshot(tmp_path / "added.png")
+    page.elements(f"{PANEL} [data-session] button[title=Release]")[1].click()
+    confirm(page)
+    page.wait_for(
+        lambda: not page.elements(f"{PANEL} [data-session] button[title=Release]"),
+        "the end of the added ones",
+    )
+    assert button(page, f"{PANEL} [data-session]", "End")
+    confirm(page)
+    page.wait_for(lambda: "No ranks at present." in page.text(PANEL), "the end")
+    page.wait_for(lambda: "No jobs." in page.text(PANEL), "the end of the job")
+    assert not page.console()
+
+
 def readable(page: Page) -> None:
     """The texts stand out from the panel, in both themes."""
     for name in ("JupyterLab Dark", "JupyterLab Light"):

@@ -13,7 +13,7 @@ from mpidist.desk import Desk
 from mpidist.plan import make_plan
 from mpidist.run import Run
 from mpidist.threadworld import ThreadWorld
-from mpidist_labext import runs
+from mpidist_labext.root import below, set_root
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -73,6 +73,6 @@ async def test_a_kernel_that_does_not_answer_hides_no_other(ask: Ask, desk: Desk
 
 
 def test_a_notebook_elsewhere_has_its_name(tmp_path: Path) -> None:
-    runs.folder(tmp_path)
-    assert runs._below("/somewhere/else.ipynb") == "else.ipynb"
-    assert runs._below("") == ""
+    set_root(tmp_path)
+    assert below("/somewhere/else.ipynb") == "else.ipynb"
+    assert below("") == ""

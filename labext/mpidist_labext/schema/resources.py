@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 __all__ = [
+    "AddRequest",
     "Choices",
     "Estimate",
     "EstimateRequest",
+    "Held",
     "Job",
     "JobRequest",
+    "Node",
     "Offer",
     "Partition",
+    "Preset",
+    "ReleaseRequest",
+    "Request",
     "Resources",
     "Script",
     "Session",
+    "SessionForm",
     "SessionRequest",
     "SlurmForm",
     "SlurmState",
+    "WithdrawRequest",
     "World",
 ]
 
@@ -28,10 +36,22 @@ Text = Annotated[str, Meta(max_length=200)]
 SessionId = Annotated[str, Meta(pattern=r"^[0-9a-zA-Z-]{1,64}$")]
 
 
+class Node(Struct, frozen=True):
+    """What ranks take of a host: see `mpidist.world.usage.NodeUse`. `memory` and `total`: bytes; `cpu`: processors in use."""
+
+    host: str
+    ranks: int
+    silent: int
+    memory: int
+    cpu: float
+    total: int
+
+
 class World(Struct, frozen=True):
     """Ranks of a session that were started together; `started`: s since the epoch; `job`: its number in Slurm, "" for none.
 
     `ends`: when the job's time is over, s since the epoch; None if that is not known. `words`: how its job is, "" without one.
+    `name`: for its release; `nodes`: what it takes of each, empty if its kernel does not say.
     """
 
     place: str
@@ -40,12 +60,23 @@ class World(Struct, frozen=True):
     job: str
     words: str
     ends: float | None
+    name: str = ""
+    nodes: tuple[Node, ...] = ()
+
+
+class Request(Struct, frozen=True):
+    """Further ranks that a session waits for, and why."""
+
+    name: str
+    place: str
+    words: str
 
 
 class Session(Struct, frozen=True):
     """A session on this machine. `kernel`: the process that has it, `notebook`: its file, "" if that is not known.
 
-    `orphaned`: that has ended, and the ranks go on for a while.
+    `orphaned`: that has ended, and the ranks go on for a while. `held`: no kernel has it yet, `kernel` only keeps it.
+    `requests`: further ranks that it waits for.
     """
 
     id: str
@@ -54,6 +85,22 @@ class Session(Struct, frozen=True):
     kernel: int
     notebook: str
     orphaned: bool
+    held: bool = False
+    requests: tuple[Request, ...] = ()
+
+
+class Held(Struct, frozen=True):
+    """A session that was asked for without a notebook (see `mpidist.holder.Note`). `over`: there is nothing to connect to any more.
+
+    `asked`: s since the epoch; `state`: "starting", "waiting", "ready", "failed" or "ended"; `words`: why.
+    """
+
+    session: str
+    place: str
+    asked: float
+    state: str
+    words: str
+    over: bool
 
 
 class Job(Struct, frozen=True):
@@ -81,11 +128,12 @@ class SlurmState(Struct, frozen=True):
 
 
 class Resources(Struct, frozen=True):
-    """What this user has: sessions, oldest first, and jobs. `processors`: of this machine."""
+    """What this user has: sessions, oldest first, those that wait for a notebook, and jobs. `processors`: of this machine."""
 
     sessions: tuple[Session, ...]
     slurm: SlurmState
     processors: int
+    held: tuple[Held, ...] = ()
 
 
 class Partition(Struct, frozen=True):
@@ -104,17 +152,22 @@ class Partition(Struct, frozen=True):
 
 
 class Choices(Struct, frozen=True):
-    """What a form may offer. `accounts` is empty where the site keeps none or says none; `problem` as in `SlurmState`."""
+    """What a form may offer. `accounts` is empty where the site keeps none or says none; `problem` as in `SlurmState`.
+
+    `presets`: forms that the site, or the user, has filled in; `wrong`: what is not valid in the files that have them.
+    """
 
     present: bool
     problem: str
     partitions: tuple[Partition, ...]
     accounts: tuple[str, ...]
     qos: tuple[str, ...]
+    presets: tuple[Preset, ...] = ()
+    wrong: tuple[str, ...] = ()
 
 
 class SlurmForm(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked of Slurm; "" is the site's default."""
+    """What is asked of Slurm; "" is the site's default. `modules`: names with blanks between; `prologue`: lines of shell before the ranks start."""
 
     partition: Text = ""
     account: Text = ""
@@ -126,6 +179,26 @@ class SlurmForm(Struct, frozen=True, forbid_unknown_fields=True):
     mem_per_rank: Text = ""
     cache: Text = ""
     spill: Text = ""
+    constraint: Text = ""
+    reservation: Text = ""
+    modules: Text = ""
+    prologue: Annotated[str, Meta(max_length=4000)] = ""
+
+
+class Preset(Struct, frozen=True):
+    """A form that is filled in."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=80)]
+    hint: Text
+    form: SlurmForm
+
+
+class SessionForm(Struct, frozen=True, forbid_unknown_fields=True):
+    """Ranks that are to be had without a notebook: `ranks` on this machine, or what the form asks of Slurm."""
+
+    place: Literal["local", "slurm"]
+    ranks: Count = 1
+    form: SlurmForm = SlurmForm()
 
 
 class Script(Struct, frozen=True):
@@ -165,6 +238,26 @@ class JobRequest(Struct, frozen=True, forbid_unknown_fields=True):
     """A job of this user."""
 
     id: Annotated[str, Meta(pattern=r"^[0-9]{1,12}$")]
+
+
+class AddRequest(SessionForm, frozen=True, kw_only=True):
+    """Further ranks for a session."""
+
+    id: SessionId
+
+
+class ReleaseRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A world of a session that is to be ended."""
+
+    id: SessionId
+    world: Text
+
+
+class WithdrawRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Further ranks that are not to be waited for any more."""
+
+    id: SessionId
+    request: Text
 
 
 class SessionRequest(Struct, frozen=True, forbid_unknown_fields=True):

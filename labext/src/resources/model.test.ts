@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { IApi, Refused, Wire } from '../asking';
 import type { IEvents, Listener } from '../events';
-import { duration, EMPTY, IMemory, Remembered, ResourcesModel, spent } from './model';
+import { bytes, duration, EMPTY, IMemory, Remembered, ResourcesModel, spent } from './model';
 
 const DEBUG: Wire['Partition'] = {
   name: 'debug',
@@ -119,6 +119,55 @@ describe('ResourcesModel', () => {
     expect(server.model.words).toBe('there is no sinfo');
   });
 
+  it('asks for ranks without a notebook, once', async () => {
+    const server = await begun({ place: 'local', ranks: 3 });
+    server.answers['/mpidist/api/resources/sessions'] = { words: 'session 0a is asked for: this machine' };
+    await Promise.all([server.model.submit(), server.model.submit()]);
+    expect(server.asked.filter(each => each[1].endsWith('sessions'))).toEqual([
+      ['post', '/mpidist/api/resources/sessions', { place: 'local', ranks: 3, form: EMPTY }]
+    ]);
+    expect([server.model.words, server.model.submitting]).toEqual(['session 0a is asked for: this machine', false]);
+    server.answers['/mpidist/api/resources/sessions'] = new Refused('no disk', 409);
+    await server.model.submit();
+    expect([server.model.words, server.model.submitting]).toEqual(['no disk', false]);
+  });
+
+  it('tells what is kept from what is only asked for', async () => {
+    const server = await begun();
+    const held = (session: string, state: string) => ({ session, place: 'here', asked: 0, state, words: state, over: false });
+    const session = { id: '0a', ranks: 2, worlds: [], kernel: 1, notebook: '', orphaned: false, held: true };
+    const resources = { sessions: [session], slurm: { present: false, problem: '', jobs: [] }, processors: 2 };
+    server.listener?.({ data: { ...resources, held: [held('0a', 'ready'), held('0b', 'waiting')] } });
+    expect(server.model.held('0a')?.state).toBe('ready');
+    expect(server.model.asked.map(each => each.session)).toEqual(['0b']);
+  });
+
+  it('has a kernel add and release ranks', async () => {
+    const server = await begun({ place: 'local', ranks: 3 });
+    const path = '/mpidist/api/resources/sessions/{id}/';
+    for (const what of ['add', 'release', 'withdraw']) {
+      server.answers[path + what] = { words: what };
+    }
+    await server.model.add('0a');
+    expect(server.model.words).toBe('add');
+    await server.model.release('0a', 'w');
+    await server.model.withdraw('0a', 'r');
+    expect(server.asked.slice(-3).map(each => each[2])).toEqual([
+      { id: '0a', place: 'local', ranks: 3, form: EMPTY },
+      { id: '0a', world: 'w' },
+      { id: '0a', request: 'r' }
+    ]);
+  });
+
+  it('fills the form in from a preset', async () => {
+    const server = await begun({ place: 'slurm', form: { ...EMPTY, nodes: 3, account: 'mine' } });
+    server.model.choices = { ...CHOICES, presets: [{ name: 'short', hint: '', form: { time: '30', modules: 'gcc' } }] };
+    server.model.usePreset('no such');
+    expect(server.model.form.nodes).toBe(3);
+    server.model.usePreset('short');
+    expect(server.model.form).toEqual({ ...EMPTY, time: '30', modules: 'gcc' });
+  });
+
   it('asks about sizes that the partition has', async () => {
     const server = await begun({ place: 'slurm', form: { ...EMPTY, nodes: 3 } });
     server.answers['/mpidist/api/resources/estimate'] = { offers: [] };
@@ -133,6 +182,12 @@ describe('ResourcesModel', () => {
     await server.model.cancelJob('7');
     expect(server.model.words).toBe('job 7 is none of yours');
     expect(server.asked[server.asked.length - 1]).toEqual(['delete', '/mpidist/api/resources/jobs/{id}', { id: '7' }]);
+  });
+});
+
+describe('bytes', () => {
+  it('have two digits at least', () => {
+    expect([0, 3.4e6, 340e6, 1.25e9, 64e9].map(bytes)).toEqual(['0.0 MB', '3.4 MB', '340 MB', '1.3 GB', '64 GB']);
   });
 });
 

@@ -2,10 +2,12 @@
 import type { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { IApi, Refused, Wire } from '../asking';
+import { Body, IApi, Refused, Wire } from '../asking';
 import type { IEvents, Told } from '../events';
 
 export type Form = Required<Wire['SlurmForm']>;
+/** What can be done to a session whose kernel goes on. */
+type Act = `/mpidist/api/resources/sessions/{id}/${'add' | 'release' | 'withdraw'}`;
 export type Place = 'local' | 'slurm';
 
 export const EMPTY: Form = {
@@ -18,7 +20,11 @@ export const EMPTY: Form = {
   time: '',
   mem_per_rank: '',
   cache: '',
-  spill: ''
+  spill: '',
+  constraint: '',
+  reservation: '',
+  modules: '',
+  prologue: ''
 };
 
 /** What was asked for last, from session to session. */
@@ -48,6 +54,8 @@ export class ResourcesModel {
   script: Wire['Script'] | null = null;
   offers: readonly Wire['Offer'][] | null = null;
   estimating = false;
+  /** Whether ranks are being asked for: that takes a second or two. */
+  submitting = false;
   /** What was done or refused last. */
   words = '';
   /** The log that is shown, and whose it is. */
@@ -55,7 +63,7 @@ export class ResourcesModel {
 
   private readonly _changed = new Signal<this, void>(this);
   private watched: IDisposable | null = null;
-  private asked = 0;
+  private checks = 0;
 
   constructor(
     private readonly api: IApi,
@@ -132,15 +140,15 @@ export class ResourcesModel {
 
   /** Ask the server what is wrong with the form, and for the script, when it has not changed for a moment. */
   private check(): void {
-    const number = ++this.asked;
+    const number = ++this.checks;
     if (this.place !== 'slurm' || !this.choices?.present || this.choices.problem) {
       return;
     }
     this.later(() => {
-      if (number === this.asked) {
+      if (number === this.checks) {
         void this.attempt(async () => {
           const script = await this.api.ask('post', '/mpidist/api/resources/script', { body: this.form });
-          if (number === this.asked) {
+          if (number === this.checks) {
             this.script = script;
           }
         });
@@ -174,6 +182,61 @@ export class ResourcesModel {
     });
     this.estimating = false;
     this._changed.emit();
+  }
+
+  /** Fill in the form as the site, or the user, has done it. */
+  usePreset(name: string): void {
+    const preset = this.choices?.presets?.find(each => each.name === name);
+    if (preset) {
+      this.edit({ ...EMPTY, ...preset.form });
+    }
+  }
+
+  /** Ask for the ranks now, without a notebook: they are kept until one connects. */
+  async submit(): Promise<void> {
+    if (this.submitting) {
+      return;
+    }
+    this.submitting = true;
+    this._changed.emit();
+    await this.attempt(async () => {
+      const body = { place: this.place, ranks: this.ranks, form: this.form };
+      this.words = (await this.api.ask('post', '/mpidist/api/resources/sessions', { body })).words;
+    });
+    this.submitting = false;
+    this._changed.emit();
+  }
+
+  /** Ask for further ranks, as the form says, for a session that goes on. */
+  async add(id: string): Promise<void> {
+    const body = { id, place: this.place, ranks: this.ranks, form: this.form };
+    await this.act('/mpidist/api/resources/sessions/{id}/add', id, body);
+  }
+
+  async release(id: string, world: string): Promise<void> {
+    await this.act('/mpidist/api/resources/sessions/{id}/release', id, { id, world });
+  }
+
+  async withdraw(id: string, request: string): Promise<void> {
+    await this.act('/mpidist/api/resources/sessions/{id}/withdraw', id, { id, request });
+  }
+
+  private async act<P extends Act>(path: P, id: string, body: Body<P, 'post'>): Promise<void> {
+    await this.attempt(async () => {
+      const done = (await this.api.ask('post', path, { places: { id }, body })) as Wire['Done'];
+      this.words = done.words;
+    });
+  }
+
+  /** What is kept for this session, if it waits for a notebook. */
+  held(session: string): Wire['Held'] | undefined {
+    return this.resources?.held?.find(each => each.session === session);
+  }
+
+  /** Sessions that were asked for and have no ranks: not yet, or not any more. */
+  get asked(): readonly Wire['Held'][] {
+    const there = new Set(this.resources?.sessions.map(each => each.id));
+    return this.resources?.held?.filter(each => !there.has(each.session)) ?? [];
   }
 
   async cancelJob(id: string): Promise<void> {
@@ -220,6 +283,13 @@ export function spent(world: Wire['World'], now: number): number | null {
     return null;
   }
   return Math.min(1, Math.max(0, (now - world.started) / (world.ends - world.started)));
+}
+
+/** Bytes as "1.2 GB", "340 MB". */
+export function bytes(count: number): string {
+  const [unit, name] = count >= 1e9 ? [1e9, 'GB'] : [1e6, 'MB'];
+  const value = count / unit;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${name}`;
 }
 
 /** Seconds as "1 d 2 h", "2 h 5 min", "12 min", "40 s". */

@@ -5,7 +5,7 @@ import React from 'react';
 
 import type { Wire } from '../asking';
 import { Button, Problem } from '../button';
-import { duration, Form, ResourcesModel, spent } from './model';
+import { bytes, duration, Form, ResourcesModel, spent } from './model';
 
 interface IProps {
   model: ResourcesModel;
@@ -37,10 +37,13 @@ function Sessions(props: IProps): React.JSX.Element {
     <section aria-label={trans.__('Sessions')}>
       <h3>{trans.__('Sessions')}</h3>
       {sessions === undefined && !model.problem && <p>{trans.__('Looking …')}</p>}
-      {sessions?.length === 0 && <p className="jp-mpidist-Faint">{trans.__('No ranks at present.')}</p>}
+      {sessions?.length === 0 && model.asked.length === 0 && <p className="jp-mpidist-Faint">{trans.__('No ranks at present.')}</p>}
       <ul>
         {sessions?.map(session => (
           <SessionCard key={session.id} session={session} {...props} />
+        ))}
+        {model.asked.map(asked => (
+          <AskedCard key={asked.session} asked={asked} {...props} />
         ))}
       </ul>
     </section>
@@ -49,23 +52,47 @@ function Sessions(props: IProps): React.JSX.Element {
 
 function SessionCard({ session, model, trans, run }: IProps & { session: Wire['Session'] }): React.JSX.Element {
   const attach = `import mpidist as md\n\nsession = md.attach("${session.id}")\nsession`;
+  const held = model.held(session.id);
+  const free = session.orphaned || session.held === true;
   return (
     <li className="jp-mpidist-Card" data-session={session.id}>
       <div className="jp-mpidist-Row">
         <b>{trans._n('%1 rank', '%1 ranks', session.ranks)}</b>
         <span className="jp-mpidist-Faint">{session.id}</span>
       </div>
-      {session.worlds.map(world => (
-        <World key={`${world.place} ${world.started}`} world={world} trans={trans} />
+      {session.worlds.map(world => {
+        const release = session.worlds.length > 1 && !free ? () => model.release(session.id, world.name ?? '') : undefined;
+        return <World key={`${world.place} ${world.started}`} world={world} trans={trans} release={release} />;
+      })}
+      {session.requests?.map(request => (
+        <div key={request.name} className="jp-mpidist-Row">
+          <span className="jp-mpidist-Faint">{trans.__('Asked for: %1', request.words)}</span>
+          <Button label={trans.__('Cancel')} act={() => void model.withdraw(session.id, request.name)} />
+        </div>
       ))}
       <div className="jp-mpidist-Faint">
-        {session.orphaned
-          ? trans.__('Its kernel has ended; the ranks go on for a while.')
-          : session.notebook
-            ? trans.__('In use by %1.', session.notebook)
-            : trans.__('In use by process %1.', session.kernel)}
+        {session.held
+          ? held?.state === 'ready'
+            ? trans.__('Kept for you until a notebook connects.')
+            : trans.__('Asked for: %1', held?.words ?? '')
+          : session.orphaned
+            ? trans.__('Its kernel has ended; the ranks go on for a while.')
+            : session.notebook
+              ? trans.__('In use by %1.', session.notebook)
+              : trans.__('In use by process %1.', session.kernel)}
       </div>
-      {session.orphaned && (
+      {!free && (
+        <div className="jp-mpidist-Buttons">
+          <Button
+            label={trans.__('Add ranks')}
+            hint={trans.__('asks for what the form below says, and adds it to this session; its runs go on meanwhile')}
+            disabled={model.code === null}
+            act={() => void model.add(session.id)}
+          />
+          <Button label={trans.__('End')} act={() => void confirmed(trans, trans.__('End session %1?', session.id), () => model.endSession(session.id))} />
+        </div>
+      )}
+      {free && (
         <div className="jp-mpidist-Buttons">
           <Button accept label={trans.__('Connect')} hint={trans.__('attach it in the current notebook')} act={() => void run(attach)} />
           <Button label={trans.__('End')} act={() => void confirmed(trans, trans.__('End session %1?', session.id), () => model.endSession(session.id))} />
@@ -75,19 +102,97 @@ function SessionCard({ session, model, trans, run }: IProps & { session: Wire['S
   );
 }
 
-function World({ world, trans }: { world: Wire['World']; trans: TranslationBundle }): React.JSX.Element {
+/** Without ranks: they are not there yet, or they have gone and it is told why. */
+function AskedCard({ asked, model, trans }: IProps & { asked: Wire['Held'] }): React.JSX.Element {
+  const drop = () => model.endSession(asked.session);
+  return (
+    <li className="jp-mpidist-Card" data-session={asked.session}>
+      <div className="jp-mpidist-Row">
+        <b>{asked.place}</b>
+        <span className="jp-mpidist-Faint">{asked.session}</span>
+      </div>
+      <div className="jp-mpidist-Faint">{trans.__('Asked for at %1.', new Date(1000 * asked.asked).toLocaleString())}</div>
+      {asked.over ? <Problem words={asked.words} /> : <div>{asked.words}</div>}
+      <div className="jp-mpidist-Buttons">
+        {asked.over ? (
+          <Button label={trans.__('Dismiss')} act={() => void drop()} />
+        ) : (
+          <Button label={trans.__('Cancel')} act={() => void confirmed(trans, trans.__('Cancel session %1?', asked.session), drop)} />
+        )}
+      </div>
+    </li>
+  );
+}
+
+interface IWorld {
+  world: Wire['World'];
+  trans: TranslationBundle;
+  /** Ends it; not there for the only world of a session. */
+  release?(): Promise<void>;
+}
+
+function World({ world, trans, release }: IWorld): React.JSX.Element {
   const now = Date.now() / 1000;
   const part = spent(world, now);
   return (
     <div>
-      {[world.place, world.job && trans.__('job %1', world.job), world.words].filter(Boolean).join(', ')}
+      <div className="jp-mpidist-Row">
+        <span>{[world.place, world.job && trans.__('job %1', world.job), world.words].filter(Boolean).join(', ')}</span>
+        {release && <Button label={trans.__('Release')} act={() => void confirmed(trans, trans.__('End the ranks on %1?', world.place), release)} />}
+      </div>
       {part === null || world.ends === null ? null : (
         <div className="jp-mpidist-Row">
           <progress value={part} max={1} aria-label={trans.__('time of the job')} />
           <span>{trans.__('%1 left', duration(world.ends - now))}</span>
         </div>
       )}
+      {world.nodes && world.nodes.length > 0 && <Nodes nodes={world.nodes} trans={trans} />}
     </div>
+  );
+}
+
+/** More are added up: a table of a thousand nodes is no overview. */
+const MOST_NODES = 8;
+
+/** What the ranks of a world take of each node. */
+function Nodes({ nodes, trans }: { nodes: readonly Wire['Node'][]; trans: TranslationBundle }): React.JSX.Element {
+  const rest = nodes.slice(MOST_NODES);
+  const sum = (of: (node: Wire['Node']) => number) => rest.reduce((total, node) => total + of(node), 0);
+  const shown = nodes.slice(0, MOST_NODES);
+  if (rest.length) {
+    shown.push({
+      host: trans._n('%1 more node', '%1 more nodes', rest.length),
+      ranks: sum(node => node.ranks),
+      silent: sum(node => node.silent),
+      memory: sum(node => node.memory),
+      cpu: sum(node => node.cpu),
+      total: sum(node => node.total)
+    });
+  }
+  return (
+    <table className="jp-mpidist-Nodes">
+      <thead>
+        <tr>
+          <th>{trans.__('node')}</th>
+          <th>{trans.__('ranks')}</th>
+          <th>{trans.__('processors in use')}</th>
+          <th>{trans.__('memory')}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {shown.map(node => (
+          <tr key={node.host}>
+            <td>{node.host}</td>
+            <td>{node.ranks}</td>
+            <td>{node.silent === node.ranks ? '–' : node.cpu.toFixed(1)}</td>
+            <td title={node.silent ? trans._n('%1 rank does not answer', '%1 ranks do not answer', node.silent) : undefined}>
+              {node.silent === node.ranks ? '–' : trans.__('%1 of %2', bytes(node.memory), bytes(node.total))}
+              {node.silent > 0 && ' *'}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
   );
 }
 
@@ -160,13 +265,21 @@ function Places({ model, trans }: IProps): React.JSX.Element {
 function Start({ model, trans, run }: IProps): React.JSX.Element {
   const code = model.code;
   return (
-    <Button
-      accept
-      disabled={code === null}
-      label={trans.__('Start in notebook')}
-      hint={trans.__('puts a cell that asks for these ranks into the current notebook, and runs it')}
-      act={() => void (code !== null && run(code))}
-    />
+    <>
+      <Button
+        disabled={code === null || model.submitting}
+        label={model.submitting ? trans.__('Asking …') : trans.__('Submit')}
+        hint={trans.__('asks for these ranks now, and keeps them until a notebook connects; this page may be closed meanwhile')}
+        act={() => void model.submit()}
+      />
+      <Button
+        accept
+        disabled={code === null}
+        label={trans.__('Start in notebook')}
+        hint={trans.__('puts a cell that asks for these ranks into the current notebook, and runs it')}
+        act={() => void (code !== null && run(code))}
+      />
+    </>
   );
 }
 
@@ -180,7 +293,9 @@ function Local(props: IProps): React.JSX.Element {
         <Whole value={model.ranks} change={ranks => model.choose({ ranks })} />
       </label>
       {most !== undefined && <p className="jp-mpidist-Faint">{trans._n('%1 processor here', '%1 processors here', most)}</p>}
-      <Start {...props} />
+      <div className="jp-mpidist-Buttons">
+        <Start {...props} />
+      </div>
     </div>
   );
 }
@@ -219,6 +334,7 @@ function Slurm(props: IProps): React.JSX.Element {
   const usual = choices.partitions.find(each => each.default)?.name ?? '';
   return (
     <div className="jp-mpidist-Form">
+      <Presets {...props} />
       <Choice {...props} name="partition" label={trans.__('partition')} options={[['', trans.__('default (%1)', usual)], ...partitions]} />
       <Number_ {...props} name="nodes" label={trans.__('nodes')} />
       <Number_ {...props} name="ranks_per_node" label={trans.__('ranks a node')} />
@@ -229,6 +345,10 @@ function Slurm(props: IProps): React.JSX.Element {
         <Entry {...props} name="mem_per_rank" label={trans.__('memory a rank')} example="2G" />
         <Entry {...props} name="account" label={trans.__('account')} offers={choices.accounts} />
         <Entry {...props} name="qos" label={trans.__('quality of service')} offers={choices.qos} />
+        <Entry {...props} name="constraint" label={trans.__('constraint')} example="cpu" />
+        <Entry {...props} name="reservation" label={trans.__('reservation')} />
+        <Entry {...props} name="modules" label={trans.__('modules')} example="gcc/13 openmpi/5" />
+        <Lines {...props} name="prologue" label={trans.__('lines before')} example="source env.sh" />
         <Entry {...props} name="cache" label={trans.__('memory for columns')} example="16 GB" />
         <Entry {...props} name="spill" label={trans.__('disk for columns')} example="$TMPDIR" />
       </details>
@@ -292,6 +412,47 @@ function Entry(props: IField & { example?: string; offers?: readonly string[] })
         </datalist>
       )}
     </Field>
+  );
+}
+
+/** Several lines of shell. */
+function Lines(props: IField & { example: string }): React.JSX.Element {
+  const { model, name } = props;
+  return (
+    <Field {...props}>
+      <textarea
+        className="jp-mod-styled"
+        rows={2}
+        value={model.form[name]}
+        placeholder={props.example}
+        maxLength={4000}
+        spellCheck={false}
+        onChange={event => model.edit({ [name]: event.target.value })}
+      />
+    </Field>
+  );
+}
+
+/** Forms that the site, or the user, has filled in. */
+function Presets({ model, trans }: IProps): React.JSX.Element | null {
+  const offered = model.choices?.presets ?? [];
+  return (
+    <>
+      {model.choices?.wrong?.map(words => <Problem key={words} words={words} />)}
+      {offered.length > 0 && (
+        <label data-field="preset">
+          <span>{trans.__('preset')}</span>
+          <select className="jp-mod-styled" value="" onChange={event => model.usePreset(event.target.value)}>
+            <option value="">{trans.__('choose …')}</option>
+            {offered.map(each => (
+              <option key={each.name} value={each.name} title={each.hint}>
+                {each.hint ? trans.__('%1: %2', each.name, each.hint) : each.name}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+    </>
   );
 }
 

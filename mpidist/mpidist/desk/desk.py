@@ -1,8 +1,8 @@
 """`Desk`: the socket of this process, and what it answers.
 
 A question is a line of JSON, and so is its answer: {"do": "runs"} gives {"ok": [...]} with what `record_of` says of each run; {"do": "stop", "run": id},
-"pause" and "resume" give {"ok": "..."}; what cannot be done gives {"error": "a sentence"}. Each connection has a thread, so a cell that
-keeps the main thread busy holds up nobody.
+"pause" and "resume" give {"ok": "..."}; what is asked of sessions is in `mpidist.desk.seats`. What cannot be done gives {"error": "a sentence"}.
+Each connection has a thread, so a cell that keeps the main thread busy holds up nobody.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ from mpidist.world.processes import ProcessId, machine
 from mpidist.world.registry import state_folder
 
 from .record import record_of
+from .seats import Seats
 
 if TYPE_CHECKING:
     from mpidist.run import Run
     from mpidist.snapshot import Snapshot
+
+    from .seats import Seated
 
 __all__ = ["FOLDER", "Desk", "own_desk"]
 
@@ -46,11 +49,12 @@ logger = logging.getLogger("mpidist")
 
 
 class Desk:
-    """See the module. `put` gives it runs; it holds none of them alive."""
+    """See the module. `put` gives it runs, `seat` sessions; it holds none of them alive."""
 
     def __init__(self) -> None:
         self._runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
         self._sessions: dict[str, str] = {}
+        self._seats = Seats()
         self._last: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._lock = threading.Lock()
         self._server: _Server | None = None
@@ -69,7 +73,18 @@ class Desk:
                 self._keep(found)
 
         run.subscribe(keep)
-        if self._server is None:
+        self._begin()
+
+    def seat(self, session: Seated) -> None:
+        """Tell of this session from now on."""
+        self._seats.take(session)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Open, unless it is open."""
+        with self._lock:
+            if self._server is not None:
+                return
             try:
                 self._open()
             except (OSError, MpidistError) as error:  # a panel is a convenience; the run goes on without
@@ -96,14 +111,20 @@ class Desk:
             if not isinstance(question, dict):
                 return {"error": "a question is an object"}
             what = question.get("do")
+            if what in self._seats.asked:
+                return {"ok": self._seats.answer(question)}
             if what == "runs":
                 return {"ok": self.records()}
             if what in ACTS:
                 return self._act(str(what), str(question.get("run")))
+        except MpidistError as error:
+            return {"error": str(error)}
         except Exception as error:
             logger.debug("a question could not be answered", exc_info=True)
             return {"error": f"{type(error).__name__}: {error}"}
-        return {"error": f"{what!r} is not among what can be asked: runs, {', '.join(ACTS)}"}
+        return {
+            "error": f"{what!r} is not among what can be asked: {', '.join(('runs', *ACTS, *self._seats.asked))}"
+        }
 
     def _act(self, what: str, name: str) -> dict[str, Any]:
         with self._lock:

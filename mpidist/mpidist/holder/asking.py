@@ -88,8 +88,8 @@ def drop(session: str) -> None:
     if not note.over and note.holder is not None and note.holder.alive:
         _end(note.holder)
     for info in sessions():
-        if info.id == session and (info.held or not info.in_use):
-            info.end()
+        if info.id == session:
+            info.end()  # raises if a kernel has it now
     note.remove()
 
 

@@ -30,6 +30,7 @@ import numpy as np
 from mpidist.errors import WorldError
 from mpidist.spmd.comm import Rank, wait
 from mpidist.spmd.guard import Guard
+from mpidist.spmd.usage import usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,10 +40,12 @@ if TYPE_CHECKING:
     from mpidist.spmd.comm import Comm
     from mpidist.spmd.memory import Memory
 
-__all__ = ["ABANDON", "MESSAGE", "REQUEST", "Rank", "Words", "execute", "install"]
+__all__ = ["ABANDON", "MESSAGE", "REQUEST", "USAGE", "Rank", "Words", "execute", "install"]
 
 REQUEST = "mpidist_word_request"
 """Type of the control message that brings a word."""
+USAGE = "mpidist_usage_request"
+"""Type of the control message that asks what this process takes of its node."""
 MESSAGE = "data_pub"
 """Type of the iopub message that brings what a rank publishes: one that ipyparallel's hub knows and drops."""
 ABANDON = "abandon"
@@ -119,7 +122,12 @@ def install() -> dict[str, object]:
             stream, "mpidist_word_reply", content={"status": "ok"}, parent=parent, ident=ident
         )
 
+    def on_usage(stream: Any, ident: Any, parent: Any) -> None:
+        content = {"status": "ok", **usage()}
+        kernel.session.send(stream, "mpidist_usage_reply", content=content, parent=parent, ident=ident)
+
     kernel.control_handlers[REQUEST] = on_word
+    kernel.control_handlers[USAGE] = on_usage
     _guard.install()
     if os.environ.get("MPIDIST_END_AT_ONCE"):
         # A busy engine would wait for the end of its task, and a batch system then for it.

@@ -28,6 +28,7 @@ from mpidist.world.flight import Flight
 from mpidist.world.launcher import STOP_SECONDS, Otherwise
 from mpidist.world.pulse import Pulse, quiet_words
 from mpidist.world.registry import Record, start_keeper
+from mpidist.world.usage import use_of_nodes
 
 if TYPE_CHECKING:
     import subprocess
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from mpidist.spmd.survey import Survey
     from mpidist.world.calls import Calls
     from mpidist.world.launcher import Launcher
+    from mpidist.world.usage import NodeUse
 
 __all__ = ["World"]
 
@@ -332,6 +334,14 @@ class World:
         self._require()
         assert self._calls is not None
         return self._calls.view()
+
+    def usage(self, seconds: float = 1.0) -> tuple[NodeUse, ...]:
+        """What its ranks take of each node, also while they compute; those that do not answer within `seconds` are counted.
+
+        Raises RankDied or WorldError if the world is unusable.
+        """
+        self._require()
+        return use_of_nodes(self.client, self.hosts, seconds)
 
     def activate(self, suffix: str = "") -> None:
         """Make `%px` and `%%px`, with `suffix` after their names, mean these ranks, when in IPython."""

@@ -1,0 +1,137 @@
+"""`Seats`: the sessions of this process, for those who ask at its desk.
+
+{"do": "sessions", "usage": 0.5}                                     what each has: worlds with what they take of their nodes, requests
+{"do": "add", "session": id, "kind": "slurm", "values": {...}}       asks for further ranks (see `launcher_of`); runs go on meanwhile
+{"do": "withdraw", "session": id, "request": name}                   takes a request back
+{"do": "release", "session": id, "world": name}                      ends one of its worlds
+{"do": "close", "session": id}                                       ends it
+"""
+
+from __future__ import annotations
+
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mpidist.errors import WorldError
+from mpidist.world.launcher import ranks_of
+from mpidist.world.launchers import launcher_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mpidist.request import Request
+    from mpidist.world import Launcher, World
+
+__all__ = ["Seated", "Seats"]
+
+MOST_SECONDS = 5.0
+"""For which ranks are waited for at most when they are asked what they take."""
+
+
+class Seated(Protocol):
+    """What is needed of a `mpidist.session.Session`."""
+
+    id: str
+
+    @property
+    def worlds(self) -> tuple[World, ...]:
+        """Its worlds."""
+
+    @property
+    def requests(self) -> Sequence[Request[World]]:
+        """Worlds that have been asked for."""
+
+    def request(self, launcher: Launcher) -> Request[World]:
+        """Ask for further ranks in the background."""
+
+    def release(self, world: World) -> None:
+        """End one world."""
+
+    def close(self) -> None:
+        """End all."""
+
+
+class Seats:
+    """See the module. It holds no session alive."""
+
+    asked = ("sessions", "add", "withdraw", "release", "close")
+
+    def __init__(self) -> None:
+        self._sessions: weakref.WeakValueDictionary[str, Seated] = weakref.WeakValueDictionary()
+
+    def take(self, session: Seated) -> None:
+        """Tell of this session from now on."""
+        self._sessions[session.id] = session
+
+    def answer(self, question: Mapping[str, Any]) -> Any:
+        """What is asked for. Raises WorldError for what cannot be done."""
+        what = question["do"]
+        if what == "sessions":
+            seconds = min(float(question.get("usage", 0.0)), MOST_SECONDS)
+            return [_record(session, seconds) for session in tuple(self._sessions.values())]
+        session = self._sessions.get(str(question.get("session")))
+        if session is None:
+            raise WorldError(f"there is no session {question.get('session')!r} in this kernel any more")
+        if what == "add":
+            values = question.get("values")
+            launcher = launcher_of(str(question.get("kind")), values if isinstance(values, dict) else {})
+            launcher.check()
+            session.request(launcher)
+            return f"session {session.id}: {ranks_of(launcher.size)} on {launcher.describe()} are asked for"
+        if what == "withdraw":
+            name = str(question.get("request"))
+            for request in session.requests:
+                if _name(request) == name and request.state == "waiting":
+                    request.cancel()
+                    return "the request is taken back"
+            raise WorldError(f"session {session.id} does not wait for {name!r} any more")
+        if what == "release":
+            return _release(session, str(question.get("world")))
+        session.close()
+        return f"session {session.id} is ended"
+
+
+def _release(session: Seated, name: str) -> str:
+    for world in session.worlds:
+        if world.name == name:
+            session.release(world)
+            return f"session {session.id}: {ranks_of(world.size)} on {world.place} ended"
+    raise WorldError(f"session {session.id} has no world {name!r} any more")
+
+
+def _record(session: Seated, seconds: float) -> dict[str, Any]:
+    """A session as it is now, for JSON; `usage` as in `mpidist.world.usage.NodeUse`, empty if it was not asked for."""
+    worlds = session.worlds
+    if seconds > 0 and worlds:
+        with ThreadPoolExecutor(len(worlds)) as pool:
+            usage = list(pool.map(lambda world: _usage(world, seconds), worlds))
+    else:
+        usage = [[] for _ in worlds]
+    return {
+        "id": session.id,
+        "worlds": [
+            {"name": world.name, "state": world.state, "usage": nodes}
+            for world, nodes in zip(worlds, usage, strict=True)
+        ],
+        "requests": [
+            {"name": _name(request), "place": request.launcher.describe(), "words": request.words}
+            for request in tuple(session.requests)
+            if request.state == "waiting"
+        ],
+    }
+
+
+def _usage(world: World, seconds: float) -> list[dict[str, Any]]:
+    if not world.alive:
+        return []
+    try:
+        return [asdict(each) for each in world.usage(seconds)]
+    except WorldError:  # it has just ended
+        return []
+
+
+def _name(request: Request[Any]) -> str:
+    """Of a request, in this process."""
+    return f"{id(request):x}"
