@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 
-from . import example, resources, runs, status
+from . import data, example, resources, runs, status
 from .feeds import Feeds
 from .handlers import ApiHandler, EventsHandler
 from .root import set_root
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["API", "ROUTES", "MpidistApp"]
 
 API = "mpidist/api"
-ROUTES: tuple[Route, ...] = (*resources.ROUTES, *runs.ROUTES, *status.ROUTES, *example.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *resources.ROUTES,
+    *runs.ROUTES,
+    *data.ROUTES,
+    *status.ROUTES,
+    *example.ROUTES,
+)
 
 
 class MpidistApp(ExtensionApp):
@@ -28,6 +34,10 @@ class MpidistApp(ExtensionApp):
 
     name = "mpidist_labext"
     extension_url = "/mpidist"
+
+    async def stop_extension(self) -> None:
+        """The server ends: so do the processes that read files for it."""
+        data.close()
 
     def initialize_handlers(self) -> None:
         """Add all routes, by path, and the WebSocket."""

@@ -4,6 +4,57 @@
  */
 
 export interface paths {
+    "/mpidist/api/data/columns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** columns of a tree */
+        post: operations["columns"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mpidist/api/data/contents": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** what is in a file */
+        post: operations["contents"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mpidist/api/data/glance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** the first values of a column */
+        post: operations["glance"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/mpidist/api/example": {
         parameters: {
             query?: never;
@@ -328,6 +379,79 @@ export interface components {
             wrong: string[];
         };
         /**
+         * Column
+         * @description A column. `access`: what comes after `events` in Python (".Muon.pt"); "" with a `problem` if it cannot be read. `stored`, `raw`: bytes.
+         */
+        Column: {
+            access: string;
+            name: string;
+            problem: string;
+            raw: number;
+            stored: number;
+            type: string;
+        };
+        /**
+         * Columns
+         * @description Some columns of a tree with so many `entries`; `total`: how many are found.
+         */
+        Columns: {
+            columns: components["schemas"]["Column"][];
+            entries: number;
+            total: number;
+        };
+        /**
+         * ColumnsRequest
+         * @description Columns of a tree of which the name or the type contains `find` (in small or capital letters), from the `start`-th on.
+         */
+        ColumnsRequest: {
+            /** @default  */
+            find: string;
+            path: string;
+            /** @default 0 */
+            start: number;
+            tree: string;
+        };
+        /**
+         * Contents
+         * @description What is in a file. `format`: "ROOT", "HDF5" or "results of mpidist"; `size`: bytes, None if it is not known; `more`: objects that are not listed.
+         *
+         *         `name`: how `md.open` is given it: absolute for local files.
+         */
+        Contents: {
+            compression: string;
+            format: string;
+            more: number;
+            name: string;
+            objects: components["schemas"]["DataObject"][];
+            path: string;
+            size: number | null;
+        };
+        /**
+         * ContentsRequest
+         * @description A file below the folder that the server shows, or a remote one (`root://`, `https://`).
+         */
+        ContentsRequest: {
+            path: string;
+        };
+        /**
+         * DataObject
+         * @description An object in a file. `kind`: its class, or "dataset", "group"; `type`: of its values, "" for none.
+         *
+         *         `entries` and `columns`: of a tree or table, `entries` of a data set too; None for others. `stored` and `raw`: bytes in the file, and unpacked; 0 if
+         *         unknown. `tree`: whether it is events, so that its columns can be asked for.
+         */
+        DataObject: {
+            columns: number | null;
+            compression: string;
+            entries: number | null;
+            kind: string;
+            name: string;
+            raw: number;
+            stored: number;
+            tree: boolean;
+            type: string;
+        };
+        /**
          * Done
          * @description That something was done, in words.
          */
@@ -365,6 +489,36 @@ export interface components {
         ExampleFile: {
             content: string;
             path: string;
+        };
+        /**
+         * Glance
+         * @description The values of the first events of a column.
+         *
+         *         `entries` of `total` events were read, which have `values` values (lists are joined). `edges`: one more than `counts`; for categories `labels`, one for
+         *         each count, and no edges. `below`, `above`: values outside of the edges (for categories: of others); `missing`: those that are none or no finite number.
+         *         `mean`, `spread` (standard deviation): of the finite values, None for categories or without any.
+         */
+        Glance: {
+            above: number;
+            below: number;
+            counts: number[];
+            edges: number[];
+            entries: number;
+            labels: string[];
+            mean: number | null;
+            missing: number;
+            spread: number | null;
+            total: number;
+            values: number;
+        };
+        /**
+         * GlanceRequest
+         * @description A column of a tree, as `Column.access`.
+         */
+        GlanceRequest: {
+            access: string;
+            path: string;
+            tree: string;
         };
         /**
          * Held
@@ -716,6 +870,105 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    columns: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ColumnsRequest"];
+            };
+        };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Columns"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    contents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContentsRequest"];
+            };
+        };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Contents"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    glance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GlanceRequest"];
+            };
+        };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Glance"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     example: {
         parameters: {
             query?: never;

@@ -1,0 +1,254 @@
+"""What is in a file: its objects, and the columns of a tree. In the process that reads."""
+
+from __future__ import annotations
+
+import json
+import keyword
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import h5py
+
+import mpidist as md
+from mpidist.datasets import stamp_of
+from mpidist.datasets.forms import column_of, nodes
+from mpidist.datasets.opening import open_file
+from mpidist.datasets.roots import open_directory, remote_hint, trees_in
+from mpidist.datasets.scan import known_columns
+from mpidist.datasets.storage import is_remote
+from mpidist.lazy import Lazy, origin_of
+
+if TYPE_CHECKING:
+    import awkward as ak
+
+    from mpidist.datasets import Dataset
+
+__all__ = ["Tree", "columns_of", "contents_of", "tree_of"]
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+MOST_OBJECTS = 1000
+MOST_COLUMNS = 200
+"""In an answer; the rest is asked for as it is looked at."""
+MOST_TREES = 4
+"""That are kept open."""
+
+
+def contents_of(name: str) -> dict[str, Any]:
+    """As `mpidist_labext.schema.data.Contents`, without the path. Raises DatasetError, or what a reader stumbles over."""
+    if not is_remote(name):
+        size = Path(name).stat().st_size
+        with Path(name).open("rb") as stream:
+            magic = stream.read(len(HDF5_MAGIC))
+        if magic == HDF5_MAGIC:
+            return {"name": name, "size": size, **_hdf5(name)}
+        if not magic.startswith(b"root"):
+            what = "it is empty" if size == 0 else f"it has {size} bytes and begins with {magic!r}"
+            raise md.errors.DatasetError(f"{name} is no ROOT or HDF5 file: {what}")
+    try:
+        with open_directory(name) as directory:
+            length = None if is_remote(name) else Path(name).stat().st_size
+            if length is not None and length < directory.file.fEND:
+                raise md.errors.DatasetError(f"it is cut off: it has {length} of {directory.file.fEND} bytes")
+            return {"name": name, "size": length, **_root(directory)}
+    except Exception as error:
+        raise md.errors.DatasetError(
+            f"{name} cannot be opened: {_first_line(error)}{remote_hint(name)}"
+        ) from error
+
+
+def _root(directory: Any) -> dict[str, Any]:
+    classes = directory.classnames(recursive=True, cycle=True)
+    newest: dict[str, str] = {}
+    for key in classes:  # cycles of an object come one after the other, the newest first
+        newest.setdefault(key.rpartition(";")[0], key)
+    trees = trees_in(directory)
+    objects = [
+        _root_object(directory, name, key, classes[key], tree=name in trees) for name, key in newest.items()
+    ]
+    compression = directory.file.compression
+    return {
+        "format": "ROOT",
+        "compression": "none"
+        if compression is None or not compression.level
+        else f"{compression.name} {compression.level}",
+        "objects": objects[:MOST_OBJECTS],
+        "more": max(len(objects) - MOST_OBJECTS, 0),
+    }
+
+
+def _root_object(directory: Any, name: str, key: str, kind: str, *, tree: bool) -> dict[str, Any]:
+    made = _object(name, kind)
+    if kind == "TDirectory":
+        return made
+    try:
+        if not tree:
+            found = directory.key(key)
+            return made | {
+                "stored": int(found.data_compressed_bytes),
+                "raw": int(found.data_uncompressed_bytes),
+            }
+        opened = directory[key]
+        # Of an RNTuple those at the top: to name all of them takes seconds for a thousand.
+        columns = opened.field_names if kind == "ROOT::RNTuple" else opened.keys()
+        made |= {"tree": True, "entries": int(opened.num_entries), "columns": len(columns)}
+        if hasattr(opened, "compressed_bytes"):  # an RNTuple does not say; its columns do
+            made |= {"stored": int(opened.compressed_bytes), "raw": int(opened.uncompressed_bytes)}
+    except Exception as error:  # noqa: BLE001 (one object that is damaged hides no other)
+        made["type"] = f"cannot be read: {_first_line(error)}"
+    return made
+
+
+def _hdf5(name: str) -> dict[str, Any]:
+    objects: list[dict[str, Any]] = []
+    more = 0
+    with h5py.File(name, "r", locking=False) as file:
+        card = "run_card" in file
+        if not card:
+            objects.append(_group("", file))
+
+        def visit(path: str, found: Any) -> None:
+            nonlocal more
+            if len(objects) >= MOST_OBJECTS:
+                more += 1
+                return
+            within = any(
+                each["tree"] and f"{path}/".startswith(f"{each['name']}/" if each["name"] else "")
+                for each in objects
+            )
+            objects.append(
+                _dataset(path, found)
+                if isinstance(found, h5py.Dataset)
+                else _group(path, found, events=not (card or within))
+            )
+
+        file.visititems(visit)
+    return {
+        "format": "results of mpidist" if card else "HDF5",
+        "compression": "",
+        "objects": objects,
+        "more": more,
+    }
+
+
+def _group(path: str, group: Any, *, events: bool = True) -> dict[str, Any]:
+    """A group is a table of events if there is a data set right in it, or in a group of it; groups in it are its collections."""
+    below = [group.get(key) for key in group]
+    inner = [each for each in below if isinstance(each, h5py.Group)]
+    sets = [each for each in below if isinstance(each, h5py.Dataset) and each.ndim]
+    deeper = any(isinstance(each.get(key), h5py.Dataset) for each in inner for key in each)
+    kind = group.attrs.get("kind", "group")
+    elsewhere = not path and "Events" in group  # what md.open takes if no group is named
+    tree = events and not elsewhere and bool(sets or deeper)
+    return _object(path, str(kind)) | {"tree": tree, "columns": len(group)}
+
+
+def _dataset(path: str, found: Any) -> dict[str, Any]:
+    shape = " x ".join(str(length) for length in found.shape[1:])
+    compression = (
+        "" if found.compression is None else f"{found.compression} {found.compression_opts or ''}".strip()
+    )
+    return _object(path, "dataset") | {
+        "type": f"{shape} x {found.dtype}" if shape else str(found.dtype),
+        "entries": int(found.shape[0]) if found.ndim else None,
+        "stored": int(found.id.get_storage_size()),
+        "raw": int(found.nbytes),
+        "compression": compression,
+    }
+
+
+def _object(name: str, kind: str) -> dict[str, Any]:
+    empty = {
+        "type": "",
+        "entries": None,
+        "columns": None,
+        "stored": 0,
+        "raw": 0,
+        "compression": "",
+        "tree": False,
+    }
+    return {"name": name, "kind": kind, **empty}
+
+
+class Tree(NamedTuple):
+    """A tree that is open: its events, their dataset, how many, and its columns as `mpidist_labext.schema.data.Column`."""
+
+    events: Lazy
+    dataset: Dataset
+    entries: int
+    columns: list[dict[str, Any]]
+
+
+_trees: OrderedDict[tuple[str, str, str], Tree] = OrderedDict()
+
+
+def tree_of(name: str, tree: str) -> Tree:
+    """The tree in the file as it is now. Raises DatasetError."""
+    key = (name, tree, stamp_of(name))
+    if key not in _trees:
+        _trees[key] = _opened(name, tree)
+        while len(_trees) > MOST_TREES:
+            _trees.popitem(last=False)
+    _trees.move_to_end(key)
+    return _trees[key]
+
+
+def _opened(name: str, tree: str) -> Tree:
+    events = md.open(name, tree=tree or None)
+    dataset = cast("Dataset", origin_of([events]))
+    access = dict(_leaves(dataset.form, ""))
+    file = open_file(name, tree)
+    try:
+        forms = {
+            column_of(node.form_key): form
+            for form in file.fields().values()
+            for node in nodes(form)
+            if node.form_key
+        }
+        columns = [
+            _column(column, access.get(column, ""), info.type, info.stored_bytes, info.raw_bytes)
+            for column, info in known_columns(file, forms).items()
+        ]
+        columns += [_column(column, "", "", 0, 0, why) for column, why in file.unreadable().items()]
+        return Tree(events, dataset, file.entries, columns)
+    finally:
+        file.close()
+
+
+def _column(name: str, access: str, type_: str, stored: int, raw: int, problem: str = "") -> dict[str, Any]:
+    return {"name": name, "access": access, "type": type_, "stored": stored, "raw": raw, "problem": problem}
+
+
+def _leaves(form: Any, access: str) -> Any:
+    """Each column of a form, with what comes after `events` in Python for it."""
+    if form.is_record:
+        for field, content in zip(form.fields, form.contents, strict=True):
+            plain = field.isidentifier() and not keyword.iskeyword(field)
+            yield from _leaves(content, f"{access}.{field}" if plain else f"{access}[{json.dumps(field)}]")
+    elif form.is_list and _records_below(form):
+        yield from _leaves(form.content, access)
+    else:
+        for node in nodes(form):
+            if node.form_key:
+                yield column_of(node.form_key), access
+
+
+def _records_below(form: ak.forms.Form) -> bool:
+    return any(node.is_record for node in nodes(form))
+
+
+def columns_of(name: str, tree: str, find: str, start: int) -> dict[str, Any]:
+    """As `mpidist_labext.schema.data.Columns`. Raises DatasetError."""
+    opened = tree_of(name, tree)
+    wanted = find.lower().split()
+    found = [
+        column
+        for column in opened.columns
+        if all(word in f"{column['name']} {column['access']} {column['type']}".lower() for word in wanted)
+    ]
+    return {"entries": opened.entries, "columns": found[start : start + MOST_COLUMNS], "total": len(found)}
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

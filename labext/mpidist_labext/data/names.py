@@ -1,0 +1,54 @@
+"""Which files may be named: those that JupyterLab's file browser shows, and remote ones."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+
+from mpidist_labext.root import root
+from mpidist_labext.routes import Forbidden, Missing
+
+__all__ = ["is_remote", "resolved"]
+
+SCHEMES = ("root", "roots", "xroot", "xroots", "https", "http")
+"""Hosts that the user's own notebooks reach; a scheme such as file:// would lead around the rules for local files."""
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def is_remote(name: str) -> bool:
+    """Whether a name that `resolved` has given is on another host."""
+    return SCHEME.match(name) is not None
+
+
+def resolved(path: str) -> str:
+    """The absolute path of a file below the server's folder, or the remote name.
+
+    Raises Forbidden for what is outside (also by a symbolic link), hidden, or of another scheme; Missing for what is not there.
+    """
+    scheme = SCHEME.match(path)
+    if scheme is not None:
+        if scheme[1].lower() not in SCHEMES:
+            raise Forbidden(
+                f"{scheme[1]}:// is not read here. Hint: {', '.join(f'{each}://' for each in SCHEMES)}"
+            )
+        return path
+    parts = PurePosixPath(path.lstrip("/")).parts
+    if "\0" in path or ".." in parts:
+        raise Forbidden(f"{path} is outside of the folder that JupyterLab shows")
+    if any(part.startswith(".") for part in parts):
+        raise Forbidden(f"{path} is hidden")
+    top = root().resolve()
+    found = top.joinpath(*parts)
+    try:
+        real = found.resolve(strict=True)
+    except FileNotFoundError:
+        raise Missing(f"there is no file {path}") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        raise Forbidden(f"{path} cannot be reached: {error}") from error
+    if not real.is_relative_to(top):
+        raise Forbidden(
+            f"{path} leads out of the folder that JupyterLab shows, to {real}. Hint: md.open in a notebook reads it."
+        )
+    if Path(real).is_dir():
+        raise Missing(f"{path} is a folder")
+    return str(real)
