@@ -9,8 +9,21 @@ export async function runInNotebook(app: JupyterFrontEnd, tracker: INotebookTrac
   await runCell(panel, code);
 }
 
-/** The same in a certain notebook. */
+/** The same, but it is left to the user to run it. `code` is made for the notebook at a path. */
+export async function insertInNotebook(app: JupyterFrontEnd, tracker: INotebookTracker, code: (path: string) => string): Promise<void> {
+  const panel = tracker.currentWidget ?? (await newNotebook(app));
+  app.shell.activateById(panel.id);
+  insertCell(panel, code(app.serviceManager.contents.localPath(panel.context.path)));
+  panel.content.activate();
+}
+
+/** Run code in a certain notebook. */
 export async function runCell(panel: NotebookPanel, code: string): Promise<void> {
+  insertCell(panel, code);
+  await NotebookActions.run(panel.content, panel.sessionContext);
+}
+
+function insertCell(panel: NotebookPanel, code: string): void {
   const notebook = panel.content;
   if (!notebook.activeCell || notebook.activeCell.model.sharedModel.getSource().trim()) {
     NotebookActions.insertBelow(notebook);
@@ -19,7 +32,6 @@ export async function runCell(panel: NotebookPanel, code: string): Promise<void>
     NotebookActions.changeCellType(notebook, 'code');
   }
   notebook.activeCell?.model.sharedModel.setSource(code);
-  await NotebookActions.run(notebook, panel.sessionContext);
 }
 
 /** A new notebook in a folder of the server, with its kernel. */

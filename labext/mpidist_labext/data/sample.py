@@ -26,8 +26,7 @@ MOST_WHOLE = 60
 """Whole numbers in a range of so many have a bin each."""
 MOST_LABELS = 20
 TAIL = 0.005
-STRETCH = 3.0
-"""A range that is longer than so many times what holds all but the tails is cut to that."""
+"""The part of the values at each end that is left out if it is further away than all others are wide."""
 
 
 def glance_at(name: str, tree: str, access: str) -> dict[str, Any]:
@@ -148,8 +147,10 @@ def _edges(values: NDArray[Any]) -> NDArray[np.float64]:
     if values.dtype.kind in "iu" and high - low < MOST_WHOLE:
         return np.arange(low - 0.5, high + 1.0)
     inner = np.quantile(values.astype(np.float64), (TAIL, 1 - TAIL))
-    if high - low > STRETCH * (inner[1] - inner[0]) > 0:
-        low, high = float(inner[0]), float(inner[1])
+    width = float(inner[1] - inner[0])
+    if width > 0:
+        low = low if low > inner[0] - width else float(inner[0])
+        high = high if high < inner[1] + width else float(inner[1])
     if low == high:
         low, high = low - 0.5, high + 0.5
     return np.linspace(low, high, BINS + 1)

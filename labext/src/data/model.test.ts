@@ -1,0 +1,177 @@
+import { describe, expect, it } from 'vitest';
+
+import { IApi, Refused, Wire } from '../asking';
+import { code, named, short, trimmed } from './code';
+import { DataModel, placed } from './model';
+import { KEPT, NamesModel } from './names';
+
+function object(name: string, tree = false): Wire['DataObject'] {
+  return { name, kind: tree ? 'TTree' : 'TDirectory', type: '', entries: null, columns: null, stored: 0, raw: 0, compression: '', tree };
+}
+
+function column(name: string): Wire['Column'] {
+  return { name, access: `.${name}`, type: 'float32', stored: 1, raw: 2, problem: '' };
+}
+
+const CONTENTS: Wire['Contents'] = {
+  path: 'data/x.root',
+  name: '/home/data/x.root',
+  format: 'ROOT',
+  size: 9,
+  compression: '',
+  objects: [object('one'), object('one/b', true), object('one/a', true), object('h')],
+  more: 0
+};
+const GLANCE = { entries: 1 } as Wire['Glance'];
+
+class Server implements IApi {
+  asked: [string, Record<string, unknown>][] = [];
+  answers: Record<string, unknown> = { contents: CONTENTS, columns: { entries: 10, columns: [column('x'), column('y')], total: 3 }, glance: GLANCE };
+  waiting: (() => void)[] | null = null;
+  acts: (() => void)[] = [];
+  readonly model = new DataModel('data/x.root', this, act => this.acts.push(act));
+
+  async ask(_: string, path: string, options: { body?: unknown } = {}): Promise<never> {
+    const what = path.split('/').pop() as string;
+    this.asked.push([what, options.body as Record<string, unknown>]);
+    const answer = this.answers[what];
+    if (this.waiting) {
+      await new Promise<void>(go => this.waiting?.push(go));
+    }
+    if (answer instanceof Error) {
+      throw answer;
+    }
+    return answer as never;
+  }
+}
+
+async function begun(): Promise<Server> {
+  const server = new Server();
+  server.model.active = true;
+  await flush();
+  return server;
+}
+
+async function flush(): Promise<void> {
+  for (let i = 0; i < 30; i++) {
+    await Promise.resolve();
+  }
+}
+
+describe('DataModel', () => {
+  it('looks into the file when it is first seen, and into its first tree', async () => {
+    const server = await begun();
+    server.model.active = false;
+    server.model.active = true;
+    await flush();
+    expect(server.asked.map(each => each[0])).toEqual(['contents', 'columns']);
+    expect([server.model.tree, server.model.entries, server.model.columns.length]).toEqual(['one/b', 10, 2]);
+    expect(server.model.busy).toBe('');
+  });
+
+  it('stays in the tree when the file is read anew, if that is still there', async () => {
+    const server = await begun();
+    await server.model.choose('one/a');
+    await server.model.load();
+    expect(server.model.tree).toBe('one/a');
+    server.answers['contents'] = { ...CONTENTS, objects: [object('other', true)] };
+    await server.model.load();
+    expect(server.model.tree).toBe('other');
+  });
+
+  it('searches when nothing more is typed, and shows more', async () => {
+    const server = await begun();
+    server.asked = [];
+    server.model.search('p');
+    server.model.search('pt');
+    server.acts.forEach(act => act());
+    await flush();
+    expect(server.asked.map(each => each[1]['find'])).toEqual(['pt']);
+    server.answers['columns'] = { entries: 10, columns: [column('z')], total: 3 };
+    await server.model.more();
+    expect(server.asked[1][1]['start']).toBe(2);
+    expect(server.model.columns.map(each => each.name)).toEqual(['x', 'y', 'z']);
+  });
+
+  it('shows the glance that was asked for last', async () => {
+    const server = await begun();
+    server.waiting = [];
+    const first = server.model.look(column('x'));
+    server.answers['glance'] = { entries: 2 };
+    const second = server.model.look(column('y'));
+    server.waiting.reverse().forEach(go => go());
+    await Promise.all([first, second]);
+    expect([server.model.column?.name, server.model.glance]).toEqual(['y', { entries: 2 }]);
+  });
+
+  it('says what went wrong, and keeps what is there', async () => {
+    const server = await begun();
+    server.answers['glance'] = new Refused('it is cut off', 409);
+    await server.model.look(column('x'));
+    expect([server.model.problem, server.model.glance, server.model.columns.length]).toEqual(['it is cut off', null, 2]);
+    server.answers['contents'] = new Refused('there is no file', 404);
+    await server.model.load();
+    expect([server.model.problem, server.model.contents]).toEqual(['there is no file', CONTENTS]);
+  });
+
+  it('folds groups', async () => {
+    const server = await begun();
+    expect(server.model.shown.map(each => each.label)).toEqual(['h', 'one', 'a', 'b']);
+    server.model.fold('one');
+    expect(server.model.shown.map(each => each.label)).toEqual(['h', 'one']);
+    server.model.fold('one');
+    expect(server.model.shown).toHaveLength(4);
+  });
+});
+
+describe('placed', () => {
+  it('puts objects below their groups, and keeps names whose folder is no object', () => {
+    const found = placed([object('a/b/c'), object('a'), object('x/y')]);
+    expect(found.map(each => [each.label, each.within, each.group])).toEqual([
+      ['a', [], true],
+      ['b/c', ['a'], false],
+      ['x/y', [], false]
+    ]);
+  });
+});
+
+describe('code', () => {
+  it('names files from the notebook on', () => {
+    expect(named('data/x.root', 'work/a.ipynb')).toBe('../data/x.root');
+    expect(named('data/x.root', 'a.ipynb')).toBe('data/x.root');
+    expect(named('root://h//x.root', 'work/a.ipynb')).toBe('root://h//x.root');
+    expect(named('x.root', null)).toBe('x.root');
+  });
+
+  it('opens events, a column, and saved results', () => {
+    expect(code(CONTENTS, 'one/b', column('x'), 'a.ipynb')).toBe('import mpidist as md\n\nevents = md.open("data/x.root:one/b")\nevents.x');
+    expect(code(CONTENTS, '', null, 'data/a.ipynb')).toBe('import mpidist as md\n\nevents = md.open("x.root")\nevents');
+    expect(code({ ...CONTENTS, format: 'results of mpidist' }, null, null, null)).toContain('md.load("data/x.root")');
+    expect(code({ ...CONTENTS, path: 'a"b\\c.root' }, 't', null, null)).toContain('md.open("a\\"b\\\\c.root:t")');
+  });
+
+  it('writes numbers short', () => {
+    expect([7, 1200, 100000, 3e7].map(short)).toEqual(['7', '1.2 k', '100 k', '30 M']);
+    expect([0, 0.12345, 1234.5, 1e-7, -3].map(trimmed)).toEqual(['0', '0.123', '1235', '1e-7', '-3']);
+  });
+});
+
+describe('NamesModel', () => {
+  it('remembers what was looked into, the last first', async () => {
+    const shown: string[] = [];
+    let saved: readonly string[] = [];
+    const model = new NamesModel({ load: async () => ['old.root'], save: names => (saved = names) }, path => shown.push(path));
+    await flush();
+    model.type('  root://h//x.root ');
+    model.open();
+    model.open('old.root');
+    model.type(' ');
+    model.open();
+    expect(shown).toEqual(['root://h//x.root', 'old.root']);
+    expect(saved).toEqual(['old.root', 'root://h//x.root']);
+    for (let at = 0; at < 20; at++) {
+      model.note(`${at}.root`);
+    }
+    expect(model.recent).toHaveLength(KEPT);
+  });
+});

@@ -1,0 +1,111 @@
+"""Data files in a real JupyterLab: opened from the file browser, searched, looked at, and used in a notebook."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+if TYPE_CHECKING:
+    from .lab import Lab, Page
+
+pytestmark = pytest.mark.browser
+
+FILES = Path(__file__).parents[1] / "data"
+DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
+SHOWN = ".lm-Widget:not(.lm-mod-hidden) > .jp-mpidist-Section:not(.lm-mod-hidden) .jp-mpidist-Data"
+
+
+def click(page: Page, selector: str, label: str) -> bool:
+    """Click a button by its text; whether it was there."""
+    return bool(
+        page.script(
+            "const found = [...document.querySelectorAll(arguments[0])]"
+            ".find((each) => each.textContent.trim() === arguments[1] && !each.disabled && each.offsetParent);"
+            "found?.click(); return !!found;",
+            selector,
+            label,
+        )
+    )
+
+
+def opened(page: Page, path: str, words: str) -> None:
+    """Open a file as a double click in the file browser does."""
+    page.script("void app.commands.execute('docmanager:open', {path: arguments[0]})", path)
+    page.wait_for(lambda: words in page.text(SHOWN), f"what is in {path}")
+
+
+def test_files_from_the_file_browser_to_the_notebook(lab: Lab, tmp_path: Path) -> None:
+    folder = lab.notebooks / "files"
+    folder.mkdir()
+    shutil.copy(DIMUON, folder)
+    shutil.copy(FILES / "nano_dy.root", folder)
+    shutil.copy(FILES / "ntpl001_staff_rntuple_v1-0-1-0.root", folder / "staff.root")
+    (folder / "cut.root").write_bytes(DIMUON.read_bytes()[:3000])
+    with h5py.File(folder / "events.h5", "w") as file:
+        file.create_dataset("Events/energy", data=np.linspace(0, 100, 5000), compression="gzip")
+        file["Events/Cluster/counts"] = np.full(5000, 2)
+        file["Events/Cluster/time"] = np.random.default_rng(1).normal(size=10_000)
+
+    (lab.notebooks / "work").mkdir()
+    page = lab.open("work/look.ipynb", [""])
+    opened(page, "files/dimuon.root", "Columns of Events with 100 k events")
+    assert "ROOT, 4.1 MB, compression ZSTD 5" in page.text(SHOWN)
+    assert click(page, f"{SHOWN} .jp-mpidist-Link", "Muon.pt")
+    page.wait_for(lambda: page.elements(f"{SHOWN} svg rect"), "the glance")
+    assert "all 100 k events" in page.text(SHOWN)
+    assert "235 k values, mean " in page.text(SHOWN)
+    page.screenshot(tmp_path / "data.png")
+    for selector in ("b", ".jp-mpidist-Faint", ".jp-mpidist-Link"):
+        assert page.contrast(f"{SHOWN} {selector}") > 4.5
+    assert click(page, f"{SHOWN} button", "Use column in notebook")
+    page.wait_for(
+        lambda: (
+            page.script("return app.shell.currentWidget.content.activeCell?.model.sharedModel.getSource()")
+            == 'import mpidist as md\n\nevents = md.open("../files/dimuon.root:Events")\nevents.Muon.pt'
+        ),
+        "the cell",
+    )
+    page.run(0)
+    page.check_cell(0)
+    assert "Muon.pt" in str(page.outputs(0)) or "float32" in str(page.outputs(0))
+
+    # Many columns: searched, and shown piece by piece.
+    opened(page, "files/nano_dy.root", "Columns of Events with 40 events")
+    assert len(page.elements(f"{SHOWN} tr[data-column]")) == 200
+    assert click(page, f"{SHOWN} button", "Show more of 1299 columns")
+    page.wait_for(lambda: len(page.elements(f"{SHOWN} tr[data-column]")) == 400, "more columns")
+    page.elements(f"{SHOWN} input[type=search]")[0].send_keys("electron pt")
+    page.wait_for(lambda: 0 < len(page.elements(f"{SHOWN} tr[data-column]")) < 20, "those that are meant")
+    assert page.elements(f"{SHOWN} tr[data-column=Electron_pt]")
+
+    # By keyboard from tree to tree.
+    rows = page.elements(f"{SHOWN} [role=treeitem]")
+    rows[0].send_keys(Keys.ARROW_DOWN)
+    page.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    page.wait_for(lambda: "Columns of Runs with 1 event" in page.text(SHOWN), "the other tree")
+
+    opened(page, "files/staff.root", "ROOT::RNTuple")
+    page.wait_for(lambda: click(page, f"{SHOWN} .jp-mpidist-Link", "Nation"), "a column of strings")
+    page.wait_for(lambda: page.elements(f"{SHOWN} figure table progress"), "its categories")
+
+    opened(page, "files/events.h5", "Columns of Events with 5 k events")
+    assert "float64, 5 k entries" in page.text(SHOWN)
+    assert click(page, f"{SHOWN} .jp-mpidist-Link", "Cluster.time")
+    page.wait_for(lambda: "10 k values, mean " in page.text(SHOWN), "values of a collection")
+
+    opened(page, "files/cut.root", "cut off: it has 3000 of")
+
+    # From the panel, by name.
+    page.script("app.shell.activateById('mpidist-panel')")
+    names = "#mpidist-panel .jp-mpidist-Names"
+    page.wait_for(lambda: "files/events.h5" in page.text(names), "what was looked into")
+    page.elements(f"{names} input")[0].send_keys("ftp://host/x.root", Keys.ENTER)
+    page.wait_for(lambda: "ftp:// is not read here" in page.text(SHOWN), "why not")
+    severe = [each for each in page.console() if "/mpidist/api/data/contents" not in each]  # the refused ones
+    assert not severe
