@@ -175,7 +175,7 @@ function Nodes({ nodes, trans }: { nodes: readonly Wire['Node'][]; trans: Transl
         <tr>
           <th>{trans.__('node')}</th>
           <th>{trans.__('ranks')}</th>
-          <th>{trans.__('processors in use')}</th>
+          <th title={trans.__('processors in use by your ranks')}>{trans.__('CPUs')}</th>
           <th>{trans.__('memory')}</th>
         </tr>
       </thead>
