@@ -25,7 +25,9 @@ __all__ = ["ROUTES", "feeds"]
 def runs(_: Nothing) -> Runs:
     """All runs, kernel by kernel."""
     found = each_kernel(places(), _kernel)
-    return Runs(tuple(kernel for kernel in found if kernel.runs or kernel.problem))  # others have sessions only
+    return Runs(
+        tuple(kernel for kernel in found if kernel.runs or kernel.problem)
+    )  # others have sessions only
 
 
 def _kernel(place: Place) -> Kernel:

@@ -335,7 +335,7 @@ def test_nothing_is_added_to_a_detached_run(files: Path, tmp_path: Path) -> None
     run.wait()
 
 
-def test_a_condition_looks_at_what_its_own_result_contains(files: Path) -> None:
+def test_a_condition_looks_at_what_its_own_result_contains(files: Path, brake: Brake) -> None:
     plan = make_plan(results_of(opened(files), *FIRST))
     run = Run(
         plan,

@@ -566,3 +566,39 @@ def test_why_it_is_slow_and_what_was_expected(session: Session, files: Path) -> 
     assert set(expected.columns) == set(report.column_bytes) == {"Muon_pt", "nMuon"}
     assert 0 < sum(report.column_bytes.values()) == report.bytes_read <= expected.bytes
     assert report.phases["decompress"] > 0
+
+
+TWICE = """
+import importlib, sys
+from pathlib import Path
+import mpidist as md
+
+folder = Path.cwd()
+sys.path.insert(0, str(folder))
+sys.dont_write_bytecode = True
+(folder / "my_cuts.py").write_text("def hard(pt):\\n    return pt > 50\\n")
+import my_cuts
+
+muons = md.open(sys.argv[1] + ":Events").Muon
+with md.connect(md.Local(ranks=2)) as session:
+    first = session.run(n=md.count(muons.pt[md.apply(my_cuts.hard, muons.pt)])).result().n
+    (folder / "my_cuts.py").write_text("def hard(pt):\\n    return pt > 5.0\\n")
+    importlib.reload(my_cuts)
+    second = session.run(n=md.count(muons.pt[md.apply(my_cuts.hard, muons.pt)])).result().n
+    here = md.compute(n=md.count(muons.pt[md.apply(my_cuts.hard, muons.pt)])).n
+    print(first < second, second == here)
+"""
+
+
+def test_a_module_that_is_edited_and_reloaded_runs_on_the_ranks(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE, str(DIMUON)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "MPIDIST_STATE": str(tmp_path / "state")},
+    )
+    assert done.stdout.split() == ["True", "True"], done.stderr

@@ -1,9 +1,9 @@
 """Structural digests: what makes two recorded steps the same step.
 
 The token of a node is a hash of its function and of its argument template, in which other nodes
-count by their tokens. Functions that can be imported count by their name, so their tokens are the
+count by their tokens. Functions of installed packages count by their name, so their tokens are the
 same in every process; functions and objects of a notebook count by their cloudpickle bytes, which
-are *not* promised to be equal in two processes (`stable` is then False). A parameter counts by its
+are *not* promised to be equal in two processes (`stable` is then False). The user's own modules that they need count by their text. A parameter counts by its
 name, not its value.
 """
 
@@ -23,6 +23,7 @@ import numpy as np
 
 from mpidist.errors import LazyUsage
 from mpidist.lazy.node import Node, Parameter, Ref, walk
+from mpidist.lazy.own import own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -137,7 +138,13 @@ def _object_name(function: Any, *, fresh: bool) -> tuple[bytes, bool]:
         except (KeyError, TypeError):  # not yet known, or an object that cannot be a weak key
             pass
     imported = import_name(function)
-    named = (imported.encode(), True) if imported else (b"pickle:" + _pickled(function), False)
+    if imported is None:
+        data = _pickled(function)
+        named = b"pickle:" + data + own.digest_of(data), False
+    elif imported.partition(":")[0] in own:
+        named = imported.encode() + own.digest_of(imported.encode()), False
+    else:
+        named = imported.encode(), True
     with contextlib.suppress(TypeError):
         _names[function] = named
     return named

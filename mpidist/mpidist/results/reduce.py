@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import cloudpickle
 
 from mpidist.errors import ResultError
+from mpidist.lazy.own import own
 from mpidist.results.kinds import require_lazy
 from mpidist.results.tally import Delta, Reduction, Shape, State
 
@@ -43,8 +44,9 @@ class Reduce(Reduction):
     add_values: Callable[[Any, Any], Any]
 
     def identity(self) -> Sequence[str]:
-        """The functions and the zero, as pickled."""
-        return [cloudpickle.dumps(each).hex() for each in (self.func, self.zero_value, self.add_values)]
+        """The functions and the zero, as pickled, and the user's own modules that they need."""
+        pickles = [cloudpickle.dumps(each) for each in (self.func, self.zero_value, self.add_values)]
+        return [(data + own.digest_of(data)).hex() for data in pickles]
 
     def __repr__(self) -> str:
         arrays = ", ".join(repr(array) for array in self.inputs)

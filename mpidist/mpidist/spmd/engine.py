@@ -30,6 +30,7 @@ import numpy as np
 from mpidist.errors import WorldError
 from mpidist.spmd.comm import Rank, wait
 from mpidist.spmd.guard import Guard
+from mpidist.spmd.imports import accept
 from mpidist.spmd.usage import usage
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def install() -> dict[str, object]:
         content = {"status": "ok", **usage()}
         kernel.session.send(stream, "mpidist_usage_reply", content=content, parent=parent, ident=ident)
 
+    accept()
     kernel.control_handlers[REQUEST] = on_word
     kernel.control_handlers[USAGE] = on_usage
     _guard.install()

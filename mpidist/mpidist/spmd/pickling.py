@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import cloudpickle
 
+from mpidist.lazy.own import own
+from mpidist.spmd.imports import packed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,10 +26,11 @@ _reduce_code = cloudpickle.Pickler.dispatch_table[CodeType]
 
 
 def dumps(task: object) -> bytes:
-    """Pickled like `cloudpickle.dumps`, with the file names of functions; `cloudpickle.loads` reads it."""
+    """Pickled like `cloudpickle.dumps`, with the file names of functions and the user's own modules; `cloudpickle.loads` reads it."""
     with io.BytesIO() as stream:
         _Pickler(stream).dump(task)
-        return stream.getvalue()
+        data = stream.getvalue()
+    return packed(data, own.needed(data))
 
 
 def _code(code: CodeType) -> tuple[Any, ...]:
