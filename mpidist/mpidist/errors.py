@@ -9,6 +9,7 @@ Every class also inherits the builtin that a Python user would catch::
     │   └── DamagedData  (OSError)       bytes that fail a checksum or cannot be decoded
     ├── SchemaError      (ValueError)    files, columns or samples that do not fit together
     ├── ResultError      (ValueError)    an impossible axis, storage or reduction
+    ├── SyncError        (OSError)       files that cannot be brought to the ranks or back
     ├── WorldError       (RuntimeError)  ranks that do not start, do not agree or cannot be used
     │   └── RankDied     (RuntimeError)  a rank's process ended during a run
     └── RunFailed        (RuntimeError)  some chunks failed, so the result would not be complete
@@ -35,6 +36,7 @@ __all__ = [
     "ResultError",
     "RunFailed",
     "SchemaError",
+    "SyncError",
     "WorldError",
     "near_names",
 ]
@@ -86,6 +88,10 @@ class SchemaError(MpidistError, ValueError):
 
 class ResultError(MpidistError, ValueError):
     """An axis, storage, weight or reduction that cannot make a distributed result."""
+
+
+class SyncError(MpidistError, OSError):
+    """Files of a folder that cannot be brought to the ranks, or from them."""
 
 
 class WorldError(MpidistError, RuntimeError):

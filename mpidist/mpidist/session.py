@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .desk import own_desk
 from .display import Shown
-from .errors import WorldError, near_names
+from .errors import SyncError, WorldError, near_names
 from .foretold import forecast_elsewhere, foretell
 from .memo import Memo
 from .plan import make_plan
@@ -25,11 +25,13 @@ from .preflight import preflight
 from .request import Request
 from .run import ENDED, Run
 from .spmd.limits import memory_share
+from .sync import MAX_BYTES, MAX_FILES, Limits, Sync
 from .threadworld import ThreadWorld
 from .world import Local, SessionInfo, World, new_id, sessions, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from os import PathLike
     from pathlib import Path
     from types import TracebackType
 
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "attach", "compute", "connect", "request"]
 
+SYNC_SECONDS = 5.0
+"""How long ranks that are ended may take to give their files."""
 CANCEL_SECONDS = 15.0
 """How long a request may take to be taken back."""
 
@@ -63,6 +67,7 @@ class Session(Shown):
         self._worlds: list[World] = list(worlds)
         self._closed = self._activated = False
         self._memo = Memo()
+        self._sync: Sync | None = None
         self._known: weakref.WeakSet[Run] = weakref.WeakSet()
         self._lock = threading.RLock()
 
@@ -142,6 +147,12 @@ class Session(Shown):
 
     def _arrived(self, world: World) -> World:
         """A world is up: it belongs to the session now, and takes part in the runs that go on."""
+        if self._sync is not None and not self._closed:
+            try:
+                self._sync.join(world)
+            except BaseException:
+                world.close()
+                raise
         with self._lock:
             closed = self._closed
             if not closed:
@@ -180,11 +191,62 @@ class Session(Shown):
             for other in others:  # it may use no more than the one that it must leave
                 run.join(other)
             run.leave(world, patience)
+        self._end_sync(world)
         world.close()
         with self._lock:
             self._worlds = [each for each in self._worlds if each is not world]
         if self._activated and others:
             self.activate()
+
+    # --------------------------------------------------------------------- files
+
+    def sync(
+        self,
+        folder: str | PathLike[str],
+        *,
+        results: str = "results",
+        ignore: Iterable[str] = (),
+        copy: bool = False,
+        max_bytes: int = MAX_BYTES,
+        max_files: int = MAX_FILES,
+    ) -> Sync:
+        """Keep a folder in step with the ranks, from now on before each run; gives the `Sync`, which shows how far it is.
+
+        Ranks import modules from it, and anew when they have been edited. What they write into its `results` comes back after each run. `ignore` are
+        patterns as in `.gitignore`, besides those of the folder's `.mpidistignore`. Nodes that see the folder itself get no copy, unless `copy`.
+
+        Raises SyncError if there is no such folder, it has more than `max_bytes` or `max_files`, files that cannot be read or links that leave it,
+        another folder is kept in step already, or a node has no room.
+        """
+        made = Sync(
+            folder,
+            lambda: self._worlds,
+            results=results,
+            ignore=ignore,
+            copy=copy,
+            limits=Limits(max_bytes, max_files),
+            tell=_print,
+        )
+        old = self._sync
+        if old is not None and not old.stopped:
+            if old.folder != made.folder:
+                raise SyncError(
+                    f"{old.folder} is kept in step with these ranks already. "
+                    "Hint: stop() of what session.sync(...) gave ends that; one folder may have all."
+                )
+            old.stop()
+        self._sync = made
+        made.push()
+        return made
+
+    def _end_sync(self, *worlds: World) -> None:
+        """Fetch the results of worlds that are about to end; what cannot be fetched is told."""
+        for world in worlds:
+            if self._sync is not None and world.alive:
+                try:
+                    self._sync.part(world, timeout=SYNC_SECONDS)
+                except SyncError as error:
+                    warnings.warn(f"results of ranks that end were not all fetched: {error}", stacklevel=3)
 
     # ---------------------------------------------------------------------- runs
 
@@ -215,17 +277,23 @@ class Session(Shown):
         enough; of several all must be met. The receipt says why it was stopped, and `run.retry()` does the rest. A kernel must be
         there to ask.
 
-        Raises at once, before any rank is asked, what is wrong with the plan (see `make_plan`).
+        Raises at once, before any rank is asked, what is wrong with the plan (see `make_plan`), and SyncError if the folder of `sync` cannot be
+        brought to the ranks. If files of it have changed, this waits until ranks are free.
         """
         plan = make_plan({**(results or {}), **named}, parameters=parameters)
         condition: StopWhen | None = None
         if stop_when is not None:
             plan, condition = stopping(plan, stop_when)
+        sync = self._sync if self._sync is not None and not self._sync.stopped else None
+        if sync is not None:
+            sync.push()
         with self._lock:
             worlds = [world for world in self._worlds if world.alive] or [self.world]
             kept = self._kept if detached else None
             run = Run(plan, *worlds, pace=pace, kept=kept, stop_when=condition, memo=self._memo)
         self.adopt(run)
+        if sync is not None:
+            sync.follow(run)
         if self.foretell:
             self._foretell(run)
         return run
@@ -286,6 +354,7 @@ class Session(Shown):
                 run.stop()
             for run in active:
                 run.wait(10)
+        self._end_sync(*self._worlds)
         for world in self._worlds:
             world.close()
         for request in waiting:

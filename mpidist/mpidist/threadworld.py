@@ -17,7 +17,7 @@ from .spmd.spill import Spill
 from .spmd.threads import run_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 __all__ = ["ThreadWorld"]
@@ -81,6 +81,16 @@ class ThreadWorld:
             execute()
         else:
             threading.Thread(target=execute, name=f"mpidist-ranks-{run_id}", daemon=True).start()
+
+    def ask(
+        self,
+        ranks: Sequence[int],
+        function: Callable[..., Any],
+        *arguments: object,
+        timeout: float | None = None,  # noqa: ARG002 (it is called here and now)
+    ) -> list[Any]:
+        """What a function gives for each of some ranks, in the calling thread."""
+        return [function(*arguments) for _ in ranks]
 
     def others(self, run_id: str) -> bool:  # noqa: ARG002 (each run has threads of its own)
         """Whether tasks of other runs are in the way: never."""

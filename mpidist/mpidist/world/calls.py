@@ -15,14 +15,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ipyparallel import DirectView
+from ipyparallel.error import CompositeError, NoEnginesRegistered, RemoteError
+from ipyparallel.error import TimeoutError as IPythonParallelTimeout
+
+from mpidist.errors import RankDied, WorldError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from mpidist.errors import RankDied
+    from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["Calls", "Ranks"]
 
+_OURS = ("RankDied", "SyncError", "WorldError")
+"""Errors whose message needs no name before it."""
 PATIENCE = 5.0
 """Seconds that the other ranks have to end their part of a call, when one has raised."""
 
@@ -75,6 +79,32 @@ class Calls:
     def view(self) -> Ranks:
         """A view of all ranks for the user."""
         return Ranks(self, self._client)
+
+    def ask(
+        self,
+        ranks: Sequence[int],
+        function: Callable[..., Any],
+        arguments: Sequence[object],
+        timeout: float | None,
+    ) -> list[Any]:
+        """What a function gives on some ranks, in their order. Raises RankDied or WorldError with what went wrong there."""
+        try:
+            view = self.view()
+            view.targets = list(ranks)
+            return list(view.apply_async(function, *arguments).get(timeout))
+        except IPythonParallelTimeout as error:
+            raise WorldError(
+                f"{_named(list(ranks))} busy, and did not answer within {timeout:g} s"
+            ) from error
+        except (
+            NoEnginesRegistered,
+            IndexError,
+        ) as error:  # the controller has seen them go, before anybody else
+            raise RankDied(f"{_named(list(ranks))} gone") from error
+        except (CompositeError, RemoteError) as error:
+            first = error.elist[0][:2] if isinstance(error, CompositeError) else (error.ename, error.evalue)
+            kind = RankDied if first[0] == "RankDied" else WorldError
+            raise kind(str(first[1]) if first[0] in _OURS else f"{first[0]}: {first[1]}") from error
 
     def follow(self, result: Any) -> Any:
         """Look after the call of an `AsyncResult`; gives it back."""

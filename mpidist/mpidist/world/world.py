@@ -32,7 +32,7 @@ from mpidist.world.usage import use_of_nodes
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mpidist.spmd.survey import Survey
     from mpidist.world.calls import Calls
@@ -334,6 +334,21 @@ class World:
         self._require()
         assert self._calls is not None
         return self._calls.view()
+
+    def ask(
+        self,
+        ranks: Sequence[int],
+        function: Callable[..., Any],
+        *arguments: object,
+        timeout: float | None = None,
+    ) -> list[Any]:
+        """What `function(*arguments)` gives on some ranks, in their order; it waits until they are free, or for `timeout` s.
+
+        Not collective: other ranks go on. Raises RankDied or WorldError if the world is unusable, the function raises, or there is no answer in time.
+        """
+        self._require()
+        assert self._calls is not None
+        return self._calls.ask(ranks, function, arguments, timeout)
 
     def usage(self, seconds: float = 1.0) -> tuple[NodeUse, ...]:
         """What its ranks take of each node, also while they compute; those that do not answer within `seconds` are counted.
