@@ -239,14 +239,17 @@ class Session(Shown):
         made.push()
         return made
 
-    def _end_sync(self, *worlds: World) -> None:
-        """Fetch the results of worlds that are about to end; what cannot be fetched is told."""
-        for world in worlds:
-            if self._sync is not None and world.alive:
-                try:
-                    self._sync.part(world, timeout=SYNC_SECONDS)
-                except SyncError as error:
-                    warnings.warn(f"results of ranks that end were not all fetched: {error}", stacklevel=3)
+    def _end_sync(self, world: World | None = None) -> None:
+        """Fetch the results of a world that is about to end, or of all; what cannot be fetched is told."""
+        if self._sync is None:
+            return
+        try:
+            if world is None:
+                self._sync.stop(timeout=SYNC_SECONDS)
+            elif world.alive:
+                self._sync.part(world, timeout=SYNC_SECONDS)
+        except SyncError as error:
+            warnings.warn(f"results of ranks that end were not all fetched: {error}", stacklevel=3)
 
     # ---------------------------------------------------------------------- runs
 
@@ -354,7 +357,7 @@ class Session(Shown):
                 run.stop()
             for run in active:
                 run.wait(10)
-        self._end_sync(*self._worlds)
+        self._end_sync()
         for world in self._worlds:
             world.close()
         for request in waiting:

@@ -74,6 +74,19 @@ def test_an_edited_module_is_used_by_the_next_run_and_results_come_back(
     assert Path(node.folder).exists() == (not copy)
 
 
+def test_a_function_of_the_folder_goes_by_its_name_and_is_the_new_one(session: Session, folder: Path) -> None:
+    (folder / "cuts_of_test.py").write_text("def double(pt):\n    return pt * 2\n")
+    session.sync(folder, copy=True)
+    from cuts_of_test import double  # type: ignore[import-not-found,unused-ignore]
+
+    pt = md.open(f"{DIMUON}:Events").Muon.pt
+    result = md.sum(md.apply(double, pt, type="var * float32"))
+    plain = md.compute(x=md.sum(pt)).x
+    assert session.run(x=result).result().x == 2 * plain
+    (folder / "cuts_of_test.py").write_text("def double(pt):\n    return pt * 4\n")
+    assert session.run(x=result).result().x == 4 * plain
+
+
 def test_large_files_and_odd_names_arrive(session: Session, folder: Path) -> None:
     data = np.random.default_rng(1).bytes(9_000_001)
     (folder / "big.bin").write_bytes(data)

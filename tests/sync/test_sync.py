@@ -516,3 +516,27 @@ def test_another_folder_may_have_modules_of_the_same_names(folder: Path, tmp_pat
     (tmp_path / "other" / "cuts_of_test.py").write_text("VALUE = 'other'\n")
     synced(tmp_path / "other", world)
     assert importlib.import_module("cuts_of_test").VALUE == "other"
+
+
+def test_a_result_that_cannot_be_written_does_not_keep_the_others(folder: Path) -> None:
+    sync = synced(folder, Nodes("a"))
+    copy = copies(sync)[0]
+    for name in ("a.txt", "b.txt", "c.txt"):
+        (copy / "results" / name).write_text(name)
+    (folder / "results" / "b.txt").mkdir(parents=True)
+    with pytest.raises(SyncError, match=r"cannot read results/b.txt .*Is a directory"):
+        sync.pull()
+    assert listed(folder / "results") == {"a.txt": b"a.txt", "c.txt": b"c.txt"}
+    assert "Is a directory" in repr(sync)
+
+
+def test_waiting_for_the_end_of_a_run_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    world = Nodes("a")
+    sync = synced(folder, world, tell=told.append)
+    monkeypatch.setattr(world, "others", lambda _: True)
+    sync.push()
+    assert told == []
+    (folder / "cuts_of_test.py").write_text("VALUE = 2\n")
+    sync.push()
+    assert "waiting for the end" in told[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import secrets
@@ -15,7 +16,7 @@ from mpidist.sync.parcels import PIECE, Parcels
 from mpidist.sync.rules import CONFLICT, PART
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Node", "RankPort"]
@@ -110,35 +111,41 @@ class Node:
 
     # ---------------------------------------------------------------- from the ranks
 
-    def pull(self, folder: Path, hashes: Hashes, timeout: float | None = None) -> tuple[str, ...]:
-        """Fetch new results, and versions of files that ranks have changed; gives the paths written. What has been changed on both sides is kept twice.
+    def pull(self, folder: Path, hashes: Hashes, timeout: float | None = None) -> None:
+        """Fetch new results, and versions of files that ranks have changed. What has been changed on both sides is kept twice.
 
-        Raises WorldError, or SyncError if there is no room here.
+        Raises WorldError, or SyncError with what could not be written here.
         """
         found = self.keeper(place.found, timeout=timeout)
         taken: dict[str, str] = {}
-        written: list[str] = []
-        for path, (entry, before) in found.results.items():
-            here = _digest(folder, path, hashes)
-            if here == entry.digest:
-                taken[path] = entry.digest
-                continue
-            conflict = here not in ("", before)
-            name = place.free_name(folder, f"{path}{CONFLICT}{self.name}") if conflict else path
-            if self._fetch(path, entry, folder, name, "" if conflict else here, hashes):
-                taken[path] = entry.digest
-                written.append(name)
-                self.conflicts += [name] * conflict
         moved: list[str] = []
+        problems: list[str] = []
+        for path, (entry, before) in found.results.items():
+            with _collected(problems):
+                here = _digest(folder, path, hashes)
+                if here == entry.digest or (
+                    self._fetch(path, entry, folder, path, here, hashes)
+                    if here in ("", before)
+                    else self._keep(path, entry, folder, f"{path}{CONFLICT}{self.name}", hashes)
+                ):
+                    taken[path] = entry.digest
         for path, entry in found.conflicts.items():
-            name = place.free_name(folder, path)
-            if self._fetch(path, entry, folder, name, "", hashes):
-                moved.append(path)
-                written.append(name)
-                self.conflicts.append(name)
+            with _collected(problems):
+                if self._keep(path, entry, folder, path, hashes):
+                    moved.append(path)
         if taken or moved:
             self.keeper(place.taken, taken, moved, timeout=timeout)
-        return tuple(written)
+        if problems:
+            more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+            raise SyncError("; ".join(problems[:3]) + more)
+
+    def _keep(self, path: str, entry: Entry, folder: Path, name: str, hashes: Hashes) -> bool:
+        """Fetch a version of the ranks' to stand beside the notebook's, by `name` or with a number behind it."""
+        name = place.free_name(folder, name)
+        kept = self._fetch(path, entry, folder, name, "", hashes)
+        if kept:
+            self.conflicts.append(name)
+        return kept
 
     def _fetch(self, path: str, entry: Entry, folder: Path, name: str, here: str, hashes: Hashes) -> bool:
         """Write the node's `path` to `name`, where the file with hash `here` is; False if either changed meanwhile, for the next time."""
@@ -169,6 +176,15 @@ class Node:
         finally:
             part.unlink(missing_ok=True)
         return True
+
+
+@contextlib.contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
+    """One file's problem must not keep the others."""
+    try:
+        yield
+    except SyncError as error:
+        problems.append(str(error))
 
 
 def _digest(folder: Path, path: str, hashes: Hashes) -> str:

@@ -68,7 +68,10 @@ class Status:
 
     def __repr__(self) -> str:
         lines = [f"<Sync {self.folder} ({self.files} files): {self.state}"]
-        lines += [f"  {node.node} ({node.ranks} ranks): {node.words}" for node in self.nodes]
+        lines += [
+            f"  {node.node} ({node.ranks} rank{'' if node.ranks == 1 else 's'}): {node.words}"
+            for node in self.nodes
+        ]
         lines += [f"  {self.problem}"] if self.problem else []
         return "\n".join(lines) + ">"
 

@@ -88,6 +88,7 @@ class Sync:
                 sys.path.insert(0, str(self.folder))
                 self._added = True
             entries = self._scan()
+            self._say_if_waiting(entries)
             self._meet(self._alive())
             self._push(entries, list(self._nodes.values()))
             return self._status(entries)
@@ -255,12 +256,6 @@ class Sync:
         return node
 
     def _push(self, entries: dict[str, Entry], nodes: Sequence[Node]) -> None:
-        if self._tell is not None and any(
-            len(changes(node.brought, entries)) and node.world.others("") for node in nodes
-        ):
-            self._tell(
-                f"files of {self.folder} have changed; waiting for the ranks, which are busy with a run"
-            )
         problems: list[str] = []
         for node in nodes:
             if node.world.alive:
@@ -282,6 +277,14 @@ class Sync:
                     )
         if problems:
             raise SyncError("; ".join(problems))
+
+    def _say_if_waiting(self, entries: dict[str, Entry]) -> None:
+        """Say that a push has to wait for the end of a run, if it has."""
+        for world in self._alive():
+            nodes = self._of(world)
+            if world.others("") and (not nodes or any(len(changes(node.brought, entries)) for node in nodes)):
+                self._say(f"{self.folder} has files for the ranks; waiting for the end of what they do")
+                return
 
     def _say(self, words: str) -> None:
         if self._tell is not None:
