@@ -5,11 +5,13 @@ would go on with what they imported first. So each task takes the source of such
 (`mpidist.spmd.imports` makes ranks import that), and digests have it: after `importlib.reload`, or with ``%autoreload``, the next run has the
 new code, and nothing has to be copied to nodes.
 
-A module is the user's own if its file is below the working folder, the notebook's or the script's, and in no environment there.
+A module is the user's own if its file is below the working folder, the notebook's or the script's (or one that `session.sync` keeps in step), and in no
+environment there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -58,6 +60,7 @@ class OwnModules:
         self._specs: dict[str, tuple[Any, float]] = {}
         self._told: set[tuple[str, float]] = set()
         self._seen: set[str] = set()
+        self._folders: set[Path] = set()
         self._lock = threading.RLock()
 
     def __contains__(self, module: object) -> bool:
@@ -83,6 +86,26 @@ class OwnModules:
                         todo.append(source.text)
             return tuple(found[name] for name in sorted(found))
 
+    def include(self, folder: Path) -> None:
+        """Take modules of this folder (absolute) for the user's own, too. Whoever says so imports edited ones anew."""
+        with self._lock:
+            self._folders.add(folder)
+            self._seen.clear()
+
+    def exclude(self, folder: Path) -> None:
+        """Undo `include` for modules that are not known yet."""
+        with self._lock:
+            self._folders.discard(folder)
+
+    def text_of(self, module: str) -> bytes | None:
+        """The text with which a module was imported; None if it is not the user's own."""
+        with self._lock:
+            self._look()
+            if module in self._sources and module in sys.modules:
+                self._note(module, sys.modules[module])
+            source = self._sources.get(module)
+            return None if source is None else source.text
+
     def digest_of(self, data: bytes) -> bytes:
         """What of the user's own modules makes two equal pickles different; empty if they need none."""
         return "".join(source.digest for source in self.needed(data)).encode()
@@ -94,36 +117,44 @@ class OwnModules:
             if not fresh:
                 return
             self._seen |= fresh
-            folders = _folders()
+            folders = (*_folders(), *self._folders)
             for name in fresh:
                 module = sys.modules.get(name)
-                if module is not None and _belongs(name, module, folders):
+                if module is not None and name not in self._sources and _belongs(name, module, folders):
                     self._note(name, module)
 
     def _renew(self) -> None:
-        """Look for those that were imported anew."""
+        """Look for those that were imported anew; tell of those that were edited, and not imported again."""
         for name in tuple(self._sources):
             if name in sys.modules:
                 self._note(name, sys.modules[name])
+                self._tell_if_edited(name)
 
     def _note(self, name: str, module: ModuleType) -> None:
-        file = Path(str(module.__file__))
-        spec, before = self._specs.get(name, (None, 0.0))
-        try:
-            changed = file.stat().st_mtime
-            if module.__spec__ is not spec:  # a reload gives a module a new one
-                self._sources[name] = Source(name, str(file), file.read_bytes(), hasattr(module, "__path__"))
-                self._specs[name] = module.__spec__, changed
-            elif changed != before and (name, changed) not in self._told:
-                self._told.add((name, changed))
-                if file.read_bytes() != self._sources[name].text:
-                    warnings.warn(
-                        f"{file} has changed since {name} was imported here; runs have it as it was. "
-                        f"Hint: importlib.reload({name}), or %load_ext autoreload and %autoreload 2 in the first cell.",
-                        stacklevel=2,
-                    )
-        except OSError:  # removed since: what was imported stays true
+        """Read the text, if the module has been imported since that was done: a reload gives it a new spec."""
+        if module.__spec__ is self._specs.get(name, (None,))[0]:
             return
+        file = Path(str(module.__file__))
+        with contextlib.suppress(OSError):  # removed since: what was known stays true
+            changed = file.stat().st_mtime
+            self._sources[name] = Source(name, str(file), file.read_bytes(), hasattr(module, "__path__"))
+            self._specs[name] = module.__spec__, changed
+
+    def _tell_if_edited(self, name: str) -> None:
+        file = Path(self._sources[name].file)
+        with contextlib.suppress(OSError):
+            changed = file.stat().st_mtime
+            if changed == self._specs[name][1] or (name, changed) in self._told:
+                return
+            if any(file.is_relative_to(folder) for folder in self._folders):
+                return
+            self._told.add((name, changed))
+            if file.read_bytes() != self._sources[name].text:
+                warnings.warn(
+                    f"{file} has changed since {name} was imported here; runs have it as it was. "
+                    f"Hint: importlib.reload({name}), or %load_ext autoreload and %autoreload 2 in the first cell.",
+                    stacklevel=2,
+                )
 
 
 own = OwnModules()

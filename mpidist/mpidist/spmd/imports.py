@@ -10,6 +10,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import linecache
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from types import ModuleType
 
     from mpidist.lazy.own import Source
 
-__all__ = ["Imports", "accept", "packed"]
+__all__ = ["Imports", "accept", "forget", "packed"]
 
 
 class Imports(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -44,6 +45,13 @@ class Imports(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             linecache.cache[source.file] = (len(text), None, text.splitlines(keepends=True), source.file)
         if self not in sys.meta_path:
             sys.meta_path.insert(0, self)
+
+    def forget(self, files: Collection[str]) -> None:
+        """Files (resolved) have changed: what tasks have brought of them is old."""
+        for name in [
+            name for name, source in self._sources.items() if os.path.realpath(source.file) in files
+        ]:
+            del self._sources[name]
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -79,6 +87,12 @@ def accept() -> None:
     """In the process of a rank: what tasks bring is imported from now on. Others have the modules themselves."""
     if not _imports:
         _imports.append(Imports())
+
+
+def forget(files: Collection[str]) -> None:
+    """Do not import these files (resolved, of the kernel's machine) as tasks have brought them: they have changed."""
+    for imports in _imports:
+        imports.forget(files)
 
 
 def packed(data: bytes, sources: Sequence[Source]) -> bytes:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mpidist.spmd.imports import forget
+
 if TYPE_CHECKING:
     from collections.abc import Collection
     from types import ModuleType
@@ -48,6 +50,7 @@ def _forget(folder: str, notebook: str, sources: Collection[str]) -> None:
     files = {os.path.realpath(f"{root}/{path}") for root in (folder, notebook) for path in sources}
     if not files:
         return
+    forget(files)
     # Longest names first: a module goes before the package that has it as an attribute.
     for name in sorted(sys.modules, key=len, reverse=True):
         module = sys.modules[name]

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from mpidist.errors import MpidistError, SyncError
 from mpidist.sync import modules, place
+from mpidist.sync.here import Here
 from mpidist.sync.manifest import Entry, Hashes, Limits, changes, scan, shown
 from mpidist.sync.node import Node
 from mpidist.sync.rules import FILE, Rules
@@ -71,19 +72,21 @@ class Sync:
         self._lock = threading.RLock()
         self._problem = ""
         self._added = False
+        self._here = Here(self.folder)
         self.stopped = False
         self._scan()  # what is wrong with the folder is told before anything is done
 
     # --------------------------------------------------------------------- the user's
 
     def push(self) -> Status:
-        """Bring what has changed to all nodes, and let ranks import edited modules anew; waits until ranks are free. Again: does nothing.
+        """Bring what has changed to all nodes, and import edited modules anew, here and there; waits until ranks are free. Again: does nothing.
 
-        Raises SyncError if the folder cannot be read, is too large or has links that leave it, and if a node has no room or does not answer:
-        the others have their files then.
+        Raises SyncError if the folder cannot be read, is too large or has links that leave it, if an edited module cannot be imported, and if a node
+        has no room or does not answer: the others have their files then.
         """
         with self._lock:
             self._require()
+            self._here.renew()
             if str(self.folder) not in sys.path:  # a notebook imports what its ranks import
                 sys.path.insert(0, str(self.folder))
                 self._added = True
@@ -123,6 +126,8 @@ class Sync:
                     self.part(world, timeout=timeout)
             self._nodes.clear()
             self.stopped = not problems
+            if self.stopped:
+                self._here.close()
             if self.stopped and self._added and str(self.folder) in sys.path:
                 sys.path.remove(str(self.folder))
             if problems:
@@ -168,6 +173,12 @@ class Sync:
                     if not node.shared:
                         node.keeper(place.leave, timeout=timeout)
                 del self._nodes[world.name, node.name]
+
+    def renew(self) -> None:
+        """Import edited modules anew in this process, before a plan is made of them. Raises SyncError if one cannot be imported."""
+        with self._lock:
+            if not self.stopped:
+                self._here.renew()
 
     def follow(self, run: Any) -> None:
         """Fetch results whenever this run ends."""
