@@ -8,6 +8,7 @@ import shutil
 import socket
 import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import awkward as ak
 import h5py
 import numpy as np
 import pytest
+import uproot
 
 import mpidist as md
 from mpidist.errors import DatasetError
@@ -90,13 +92,74 @@ async def test_an_hdf5_file(ask: Ask, folder: Path) -> None:
     told = await say(ask, "contents", path="events.h5")
     objects = {each["name"]: each for each in told["objects"]}
     assert told["format"] == "HDF5"
-    assert [name for name, each in objects.items() if each["tree"]] == ["Events"]
+    assert [name for name, each in objects.items() if each["tree"]] == ["Events", "other"]
     pt = objects["Events/pt"]
     assert (pt["type"], pt["entries"], pt["raw"], pt["compression"]) == ("float64", 1000, 8000, "gzip 4")
     found = await say(ask, "columns", path="events.h5", tree="Events", find="eta")
     assert [(each["name"], each["access"]) for each in found["columns"]] == [("Muon/eta", ".Muon.eta")]
     glance = await say(ask, "glance", path="events.h5", tree="Events", access=".Muon.eta")
     assert (glance["entries"], glance["values"], sum(glance["counts"])) == (1000, 2000, 2000)
+
+
+async def test_data_sets_that_have_nothing_to_do_with_each_other(ask: Ask, folder: Path) -> None:
+    with h5py.File(folder / "lhe.h5", "w") as file:
+        file["events"] = np.arange(10.0)
+        file["particles"] = np.arange(40.0).reshape(20, 2)
+        file["version"] = 3
+    told = await say(ask, "contents", path="lhe.h5")
+    assert [each["name"] for each in told["objects"] if each["tree"]] == ["events", "particles"]
+    found = await say(ask, "columns", path="lhe.h5", tree="particles")
+    access = found["columns"][0]["access"]
+    assert (await say(ask, "glance", path="lhe.h5", tree="particles", access=access))["values"] == 40
+
+
+async def test_hdf5_that_is_no_plain_numbers(ask: Ask, folder: Path) -> None:
+    with h5py.File(folder / "odd.h5", "w") as file:
+        file["Events/x"] = np.arange(3.0)
+        file["Events/none"] = h5py.Empty("f4")
+        file["type"] = np.dtype("f8")
+        file[b"no utf-8 \xff"] = np.arange(3.0)
+        file["away"] = h5py.ExternalLink("nowhere.h5", "/x")
+        bits = h5py.h5t.STD_B16BE.copy()
+        h5py.h5d.create(file.id, b"bits", h5py.h5t.array_create(bits, (2,)), h5py.h5s.create_simple((3,)))
+    told = await say(ask, "contents", path="odd.h5")
+    objects = {each["name"]: each for each in told["objects"]}
+    assert (objects["Events/none"]["entries"], objects["Events/none"]["type"]) == (None, "float32")
+    assert objects["type"]["kind"] == "datatype"
+    assert objects["no utf-8 \ufffd"]["entries"] == 3
+    assert "bits" in objects
+    assert (await say(ask, "columns", path="odd.h5", tree="Events", find="x"))["total"] == 1
+
+
+def test_of_many_trees_some_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with uproot.recreate(tmp_path / "x.root") as file:
+        file["a/h"] = np.histogram([1.0])
+        for name in ("a/one", "a/b/two"):
+            file.mktree(name, {"x": "f4"}).extend({"x": [1.0, 2.0]})
+    objects = answer(question(tmp_path / "x.root"))["ok"]["objects"]
+    assert [(each["name"], each["entries"]) for each in objects[:2]] == [("a/one", 2), ("a/b/two", 2)]
+    histogram = next(each for each in objects if each["name"] == "a/h")
+    assert histogram["raw"] > histogram["stored"] > 0
+    monkeypatch.setattr("mpidist_labext.data.contents.TREE_SECONDS", 0.0)
+    objects = answer(question(tmp_path / "x.root"))["ok"]["objects"]
+    assert [(each["tree"], each["entries"]) for each in objects[:2]] == [(True, None)] * 2
+
+
+def test_each_folder_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with uproot.recreate(tmp_path / "x.root") as file:
+        for number in range(30):
+            file[f"a/b/h{number}"] = np.histogram([1.0])
+    folders: list[object] = []
+    read = uproot.reading.ReadOnlyDirectory.__init__
+
+    def count(self: Any, *args: Any, **keys: Any) -> None:
+        folders.append(self)
+        read(self, *args, **keys)
+
+    monkeypatch.setattr(uproot.reading.ReadOnlyDirectory, "__init__", count)
+    told = answer(question(tmp_path / "x.root"))["ok"]
+    assert len(told["objects"]) == 32
+    assert len(folders) < 12  # each for its names, for the trees in it, and for what is in it
 
 
 async def test_results_that_were_saved_are_known(ask: Ask, folder: Path) -> None:
@@ -162,6 +225,33 @@ def test_what_values_are_counted_in() -> None:
 
 
 @pytest.mark.parametrize(
+    "values",
+    [
+        np.full(9, 2**64 - 1, np.uint64),
+        np.arange(2**62, 2**62 + 90),
+        np.array([-(2**63), 2**63 - 1]),
+        np.array([-1.7e308, 0.0, 1.7e308]),
+        np.full(9, 1e300),
+        np.full(9, 5e-324),
+    ],
+)
+def test_large_and_small_numbers_have_bins_too(values: Any) -> None:
+    told = counted(ak.Array(values))
+    assert len(told["edges"]) == len(told["counts"]) + 1
+    assert np.all(np.diff(told["edges"]) > 0)
+    assert told["below"] + sum(told["counts"]) + told["above"] == len(values)
+    assert told["missing"] == 0
+
+
+def test_a_tree_stays_open_for_further_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = FILES / "nano_dy.root"
+    first = answer(question(path, "glance", tree="Events", access=".Muon.pt"))
+    assert first["ok"]["values"] == 18
+    monkeypatch.setattr("mpidist.datasets.reader.open_file", None)
+    assert answer(question(path, "glance", tree="Events", access=".run"))["ok"]["values"] == 40
+
+
+@pytest.mark.parametrize(
     "access", ["", ".Muon.pt.x", ".Muon(1)", "; import os", ".__class__", '["x"', ".Muon.pz"]
 )
 async def test_what_is_no_column(ask: Ask, folder: Path, access: str) -> None:
@@ -191,6 +281,8 @@ async def test_strangers_read_nothing(ask: Ask, folder: Path, what: str, headers
         (".hidden/x.root", 403),
         ("file:///etc/passwd", 403),
         ("gopher://host/x.root", 403),
+        ("https://host/x.root::file:///etc/passwd", 403),
+        ("pipe.root", 403),
         ("a\0b.root", 403),
         ("nothing.root", 404),
         ("work", 404),
@@ -210,9 +302,18 @@ async def test_names_outside_of_the_folder(ask: Ask, folder: Path, path: str, co
     ):
         if not (folder / link).is_symlink():
             (folder / link).symlink_to(target)
+    if not (folder / "pipe.root").exists():
+        os.mkfifo(folder / "pipe.root")
     (folder / ".hidden").mkdir(exist_ok=True)
     shutil.copy(DIMUON, folder / ".hidden" / "x.root")
     await say(ask, "contents", code, path=path)
+
+
+@pytest.mark.parametrize("what", ["columns", "glance"])
+async def test_a_list_of_files_leads_nowhere(ask: Ask, folder: Path, what: str) -> None:
+    (folder / "list.txt").write_text(str(DIMUON))
+    more = {"access": ".Muon.pt"} if what == "glance" else {}
+    assert "by its name" in await say(ask, what, 409, path="list.txt", tree="Events", **more)
 
 
 async def test_a_link_inside_of_the_folder(ask: Ask, folder: Path) -> None:
@@ -293,6 +394,35 @@ def test_a_host_that_does_not_answer_is_given_up_and_the_next_question_answered(
         assert reading.ask(question(DIMUON))["format"] == "ROOT"
     finally:
         reading.close()
+
+
+@pytest.fixture
+def leading_away() -> Iterator[str]:
+    """A web server that leads to a file on the disk."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            away = self.path == "/away.root"
+            self.send_response(302 if away else 404)
+            if away:
+                self.send_header("Location", DIMUON.as_uri())
+            self.end_headers()
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_host_leads_to_no_file_on_the_disk(leading_away: str) -> None:
+    assert "cannot be opened" in answer(question(f"{leading_away}/away.root"))["error"]
+    assert "it is not there" in answer(question(f"{leading_away}/none.root"))["error"]
+    assert "from disks only" in answer(question(f"{leading_away}/x.h5"))["error"]
 
 
 def test_too_little_memory_is_told(tmp_path: Path) -> None:

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import json
 import keyword
-from collections import OrderedDict
+import time
+from collections import Counter, OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import h5py
 
 import mpidist as md
-from mpidist.datasets import stamp_of
+from mpidist.datasets import Reader, stamp_of
 from mpidist.datasets.forms import column_of, nodes
 from mpidist.datasets.opening import open_file
 from mpidist.datasets.roots import open_directory, remote_hint, trees_in
-from mpidist.datasets.scan import known_columns
+from mpidist.datasets.scan import known_columns, scan_open
 from mpidist.datasets.storage import is_remote
-from mpidist.lazy import Lazy, origin_of
+from mpidist.lazy import origin_of
 
 if TYPE_CHECKING:
     import awkward as ak
 
-    from mpidist.datasets import Dataset
+    from mpidist.datasets import Dataset, FileInfo
 
 __all__ = ["Tree", "columns_of", "contents_of", "tree_of"]
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
 MOST_OBJECTS = 1000
 MOST_COLUMNS = 200
 """In an answer; the rest is asked for as it is looked at."""
+TREE_SECONDS = 4.0
+"""Of a processor, for opening trees in a file of many; of the rest only the names are told."""
 MOST_TREES = 4
 """That are kept open."""
 
@@ -45,6 +50,10 @@ def contents_of(name: str) -> dict[str, Any]:
         if not magic.startswith(b"root"):
             what = "it is empty" if size == 0 else f"it has {size} bytes and begins with {magic!r}"
             raise md.errors.DatasetError(f"{name} is no ROOT or HDF5 file: {what}")
+    elif name.lower().endswith(HDF5_SUFFIXES):
+        raise md.errors.DatasetError(f"{name}: HDF5 files are read from disks only. Hint: copy it here.")
+    else:
+        _forget(name)
     try:
         with open_directory(name) as directory:
             length = None if is_remote(name) else Path(name).stat().st_size
@@ -63,39 +72,61 @@ def _root(directory: Any) -> dict[str, Any]:
     for key in classes:  # cycles of an object come one after the other, the newest first
         newest.setdefault(key.rpartition(";")[0], key)
     trees = trees_in(directory)
-    objects = [
-        _root_object(directory, name, key, classes[key], tree=name in trees) for name, key in newest.items()
-    ]
+    listed = sorted(newest, key=lambda name: name not in trees)[:MOST_OBJECTS]
+    folders = {"": directory}
+    until = time.process_time() + TREE_SECONDS
     compression = directory.file.compression
     return {
         "format": "ROOT",
         "compression": "none"
         if compression is None or not compression.level
         else f"{compression.name} {compression.level}",
-        "objects": objects[:MOST_OBJECTS],
-        "more": max(len(objects) - MOST_OBJECTS, 0),
+        "objects": [
+            _tree(folders, name, newest[name], trees[name], opened=time.process_time() < until)
+            if name in trees
+            else _root_object(folders, name, newest[name], classes[newest[name]])
+            for name in listed
+        ],
+        "more": len(newest) - len(listed),
     }
 
 
-def _root_object(directory: Any, name: str, key: str, kind: str, *, tree: bool) -> dict[str, Any]:
+def _folder(folders: dict[str, Any], key: str) -> tuple[Any, str]:
+    """The folder of a key, and the key in it. Each is read once: for uproot to find a key from the top reads all folders on the way."""
+    above, _, last = key.rpartition("/")
+    if above not in folders:
+        outer, name = _folder(folders, above)
+        folders[above] = outer[name]
+    return folders[above], last
+
+
+def _root_object(folders: dict[str, Any], name: str, key: str, kind: str) -> dict[str, Any]:
     made = _object(name, kind)
     if kind == "TDirectory":
         return made
     try:
-        if not tree:
-            found = directory.key(key)
-            return made | {
-                "stored": int(found.data_compressed_bytes),
-                "raw": int(found.data_uncompressed_bytes),
-            }
-        opened = directory[key]
-        # Of an RNTuple those at the top: to name all of them takes seconds for a thousand.
-        columns = opened.field_names if kind == "ROOT::RNTuple" else opened.keys()
-        made |= {"tree": True, "entries": int(opened.num_entries), "columns": len(columns)}
-        if hasattr(opened, "compressed_bytes"):  # an RNTuple does not say; its columns do
-            made |= {"stored": int(opened.compressed_bytes), "raw": int(opened.uncompressed_bytes)}
+        folder, last = _folder(folders, key)
+        found = folder.key(last)
+        return made | {"stored": int(found.data_compressed_bytes), "raw": int(found.data_uncompressed_bytes)}
     except Exception as error:  # noqa: BLE001 (one object that is damaged hides no other)
-        made["type"] = f"cannot be read: {_first_line(error)}"
+        return made | {"type": f"cannot be read: {_first_line(error)}"}
+
+
+def _tree(folders: dict[str, Any], name: str, key: str, kind: str, *, opened: bool) -> dict[str, Any]:
+    """`opened`: whether there is time to say how many entries and columns it has."""
+    made = _object(name, kind) | {"tree": True}
+    if not opened:
+        return made
+    try:
+        folder, last = _folder(folders, key)
+        tree = folder[last]
+        # Of an RNTuple those at the top: to name all of them takes seconds for a thousand.
+        columns = tree.field_names if kind == "ROOT::RNTuple" else tree.keys()
+        made |= {"entries": int(tree.num_entries), "columns": len(columns)}
+        if hasattr(tree, "compressed_bytes"):  # an RNTuple does not say; its columns do
+            made |= {"stored": int(tree.compressed_bytes), "raw": int(tree.uncompressed_bytes)}
+    except Exception as error:  # noqa: BLE001 (one object that is damaged hides no other)
+        made |= {"type": f"cannot be read: {_first_line(error)}", "tree": False}
     return made
 
 
@@ -107,8 +138,9 @@ def _hdf5(name: str) -> dict[str, Any]:
         if not card:
             objects.append(_group("", file))
 
-        def visit(path: str, found: Any) -> None:
+        def visit(key: str | bytes) -> None:  # bytes if it is no UTF-8
             nonlocal more
+            path = key if isinstance(key, str) else key.decode(errors="replace")
             if len(objects) >= MOST_OBJECTS:
                 more += 1
                 return
@@ -116,13 +148,12 @@ def _hdf5(name: str) -> dict[str, Any]:
                 each["tree"] and f"{path}/".startswith(f"{each['name']}/" if each["name"] else "")
                 for each in objects
             )
-            objects.append(
-                _dataset(path, found)
-                if isinstance(found, h5py.Dataset)
-                else _group(path, found, events=not (card or within))
-            )
+            try:
+                objects.append(_item(path, file[key], events=not (card or within)))
+            except Exception as error:  # noqa: BLE001 (types that h5py does not know hide no other)
+                objects.append(_object(path, "dataset") | {"type": f"cannot be read: {_first_line(error)}"})
 
-        file.visititems(visit)
+        file.visit(visit)
     return {
         "format": "results of mpidist" if card else "HDF5",
         "compression": "",
@@ -131,29 +162,44 @@ def _hdf5(name: str) -> dict[str, Any]:
     }
 
 
+def _item(path: str, found: Any, *, events: bool) -> dict[str, Any]:
+    if isinstance(found, h5py.Group):
+        return _group(path, found, events=events)
+    if isinstance(found, h5py.Dataset):
+        return _dataset(path, found, events=events)
+    return _object(path, "datatype")
+
+
 def _group(path: str, group: Any, *, events: bool = True) -> dict[str, Any]:
-    """A group is a table of events if there is a data set right in it, or in a group of it; groups in it are its collections."""
+    """A group is a table of events if there is a data set right in it, or in a group of it; groups in it are its collections.
+
+    Not if its data sets have nothing to do with each other: then each is a table.
+    """
     below = [group.get(key) for key in group]
     inner = [each for each in below if isinstance(each, h5py.Group)]
     sets = [each for each in below if isinstance(each, h5py.Dataset) and each.ndim]
     deeper = any(isinstance(each.get(key), h5py.Dataset) for each in inner for key in each)
     kind = group.attrs.get("kind", "group")
     elsewhere = not path and "Events" in group  # what md.open takes if no group is named
-    tree = events and not elsewhere and bool(sets or deeper)
+    lengths = Counter(each.shape[0] for each in sets).most_common(2)
+    apart = not inner and "entries" not in group.attrs and len(lengths) > 1 and lengths[0][1] == lengths[1][1]
+    tree = events and not (elsewhere or apart) and bool(sets or deeper)
     return _object(path, str(kind)) | {"tree": tree, "columns": len(group)}
 
 
-def _dataset(path: str, found: Any) -> dict[str, Any]:
-    shape = " x ".join(str(length) for length in found.shape[1:])
+def _dataset(path: str, found: Any, *, events: bool) -> dict[str, Any]:
+    lengths = found.shape or ()  # it has no shape at all if it is declared empty
+    shape = " x ".join(str(length) for length in lengths[1:])
     compression = (
         "" if found.compression is None else f"{found.compression} {found.compression_opts or ''}".strip()
     )
     return _object(path, "dataset") | {
         "type": f"{shape} x {found.dtype}" if shape else str(found.dtype),
-        "entries": int(found.shape[0]) if found.ndim else None,
+        "entries": int(lengths[0]) if lengths else None,
         "stored": int(found.id.get_storage_size()),
         "raw": int(found.nbytes),
         "compression": compression,
+        "tree": events and bool(lengths),
     }
 
 
@@ -171,10 +217,10 @@ def _object(name: str, kind: str) -> dict[str, Any]:
 
 
 class Tree(NamedTuple):
-    """A tree that is open: its events, their dataset, how many, and its columns as `mpidist_labext.schema.data.Column`."""
+    """A tree that is open: what reads it, what is known of its file, how many events it has, and its columns as `mpidist_labext.schema.data.Column`."""
 
-    events: Lazy
-    dataset: Dataset
+    reader: Reader
+    info: FileInfo
     entries: int
     columns: list[dict[str, Any]]
 
@@ -183,22 +229,32 @@ _trees: OrderedDict[tuple[str, str, str], Tree] = OrderedDict()
 
 
 def tree_of(name: str, tree: str) -> Tree:
-    """The tree in the file as it is now. Raises DatasetError."""
+    """The tree in the file as it is now; in a remote one, as it was when its contents were asked for. Raises DatasetError."""
     key = (name, tree, stamp_of(name))
     if key not in _trees:
         _trees[key] = _opened(name, tree)
         while len(_trees) > MOST_TREES:
-            _trees.popitem(last=False)
+            _trees.popitem(last=False)[1].reader.close()
     _trees.move_to_end(key)
     return _trees[key]
 
 
+def _forget(name: str) -> None:
+    """A remote file does not tell when it has changed."""
+    for key in [key for key in _trees if key[0] == name]:
+        _trees.pop(key).reader.close()
+
+
 def _opened(name: str, tree: str) -> Tree:
+    if name.lower().endswith(".txt"):  # md.open would read the files that it names
+        raise md.errors.DatasetError(f"{name} is no ROOT or HDF5 file, by its name")
     events = md.open(name, tree=tree or None)
     dataset = cast("Dataset", origin_of([events]))
     access = dict(_leaves(dataset.form, ""))
+    stamp = stamp_of(name)
     file = open_file(name, tree)
     try:
+        info = replace(scan_open(dataset, dataset.files[0], (), file), stamp=stamp)
         forms = {
             column_of(node.form_key): form
             for form in file.fields().values()
@@ -210,7 +266,8 @@ def _opened(name: str, tree: str) -> Tree:
             for column, info in known_columns(file, forms).items()
         ]
         columns += [_column(column, "", "", 0, 0, why) for column, why in file.unreadable().items()]
-        return Tree(events, dataset, file.entries, columns)
+        # One of thousands of columns takes seconds to open: the reader keeps it so.
+        return Tree(Reader(dataset, max_open=1), info, file.entries, columns)
     finally:
         file.close()
 
@@ -250,5 +307,8 @@ def columns_of(name: str, tree: str, find: str, start: int) -> dict[str, Any]:
 
 
 def _first_line(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "it is not there"
     lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    first = lines[0] if lines else ""
+    return first if " " in first else f"{type(error).__name__}: {first}".removesuffix(": ")

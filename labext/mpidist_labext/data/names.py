@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from mpidist_labext.root import root
 from mpidist_labext.routes import Forbidden, Missing
@@ -12,6 +12,8 @@ __all__ = ["is_remote", "resolved"]
 
 SCHEMES = ("root", "roots", "xroot", "xroots", "https", "http")
 """Hosts that the user's own notebooks reach; a scheme such as file:// would lead around the rules for local files."""
+NUMBERED = re.compile(r"\[[0-9A-Fa-f:.]*\]")
+"""A host's address of IPv6, which has colons."""
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
 
@@ -31,6 +33,8 @@ def resolved(path: str) -> str:
             raise Forbidden(
                 f"{scheme[1]}:// is not read here. Hint: {', '.join(f'{each}://' for each in SCHEMES)}"
             )
+        if "::" in NUMBERED.sub("", path):
+            raise Forbidden(f"{path} names a file in a file (::). Hint: give the name of one.")
         return path
     parts = PurePosixPath(path.lstrip("/")).parts
     if "\0" in path or ".." in parts:
@@ -49,6 +53,8 @@ def resolved(path: str) -> str:
         raise Forbidden(
             f"{path} leads out of the folder that JupyterLab shows, to {real}. Hint: md.open in a notebook reads it."
         )
-    if Path(real).is_dir():
+    if real.is_dir():
         raise Missing(f"{path} is a folder")
+    if not real.is_file():  # a pipe would be waited for
+        raise Forbidden(f"{path} is no file, but a pipe, a socket or a device")
     return str(real)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from mpidist.errors import ColumnNotFound, DatasetError
 from .contents import tree_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 __all__ = ["counted", "glance_at"]
@@ -24,6 +27,9 @@ MOST_BYTES = 64_000_000
 BINS = 60
 MOST_WHOLE = 60
 """Whole numbers in a range of so many have a bin each."""
+HALF = 0.5
+LARGEST = np.finfo(np.float64).max / 4
+"""Edges are not further out: their distances are numbers too."""
 MOST_LABELS = 20
 TAIL = 0.005
 """The part of the values at each end that is left out if it is further away than all others are wide."""
@@ -37,7 +43,7 @@ def glance_at(name: str, tree: str, access: str) -> dict[str, Any]:
     entries = min(opened.entries, MOST_EVENTS)
     if raw and opened.entries:
         entries = min(entries, max(int(MOST_BYTES / (raw / opened.entries)), 1))
-    values: Any = opened.dataset.head(entries)
+    values: Any = opened.reader.everything(opened.info, 0, entries)
     for field in fields:
         if field not in values.fields:
             raise ColumnNotFound.near(field, values.fields, f"{tree or 'the events'} of {name}")
@@ -137,20 +143,29 @@ def _numbers(numbers: NDArray[Any], missing: int) -> dict[str, Any]:
         "below": int((finite < edges[0]).sum()),
         "above": int((finite > edges[-1]).sum()),
         "missing": missing + len(numbers) - len(finite),
-        "mean": float(wide.mean()) if len(wide) else None,
-        "spread": float(wide.std()) if len(wide) else None,
+        "mean": _known(wide.mean) if len(wide) else None,
+        "spread": _known(wide.std) if len(wide) else None,
     }
 
 
+def _known(number: Callable[[], Any]) -> float | None:
+    """A number, unless it is too large for one."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = float(number())
+    return found if math.isfinite(found) else None
+
+
 def _edges(values: NDArray[Any]) -> NDArray[np.float64]:
-    low, high = float(values.min()), float(values.max())
-    if values.dtype.kind in "iu" and high - low < MOST_WHOLE:
+    low, high = (min(max(float(end), -LARGEST), LARGEST) for end in (values.min(), values.max()))
+    step = float(np.spacing(max(abs(low), abs(high))))  # nothing smaller can be told apart there
+    if values.dtype.kind in "iu" and high - low < MOST_WHOLE and step < HALF:
         return np.arange(low - 0.5, high + 1.0)
-    inner = np.quantile(values.astype(np.float64), (TAIL, 1 - TAIL))
+    inner = np.quantile(np.clip(values.astype(np.float64), -LARGEST, LARGEST), (TAIL, 1 - TAIL))
     width = float(inner[1] - inner[0])
     if width > 0:
         low = low if low > inner[0] - width else float(inner[0])
         high = high if high < inner[1] + width else float(inner[1])
-    if low == high:
-        low, high = low - 0.5, high + 0.5
+    least = max(BINS * step, 1.0 if low == high else 0.0)
+    if high - low < least:
+        low, high = low - least / 2, high + least / 2
     return np.linspace(low, high, BINS + 1)

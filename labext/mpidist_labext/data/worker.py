@@ -39,8 +39,13 @@ def _work(questions: IO[bytes], out: IO[bytes], processor_seconds: float, idle: 
             return
         used = time.process_time()
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used + processor_seconds), resource.RLIM_INFINITY))
-        out.write(json.dumps(answer(json.loads(line))).encode() + b"\n")
+        out.write(_line(answer(json.loads(line))))
         out.flush()
+
+
+def _line(found: dict[str, Any]) -> bytes:
+    """JSON in UTF-8, also if names or values in a file are not."""
+    return json.dumps(found, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
 def answer(question: dict[str, Any]) -> dict[str, Any]:

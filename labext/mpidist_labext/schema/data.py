@@ -30,8 +30,8 @@ class ContentsRequest(Struct, frozen=True, forbid_unknown_fields=True):
 class DataObject(Struct, frozen=True):
     """An object in a file. `kind`: its class, or "dataset", "group"; `type`: of its values, "" for none.
 
-    `entries` and `columns`: of a tree or table, `entries` of a data set too; None for others. `stored` and `raw`: bytes in the file, and unpacked; 0 if
-    unknown. `tree`: whether it is events, so that its columns can be asked for.
+    `entries` and `columns`: of a tree or table, `entries` of a data set too; None for others, and for trees that there was no time to open.
+    `stored` and `raw`: bytes in the file, and unpacked; 0 if unknown. `tree`: whether it is events, so that its columns can be asked for.
     """
 
     name: str
