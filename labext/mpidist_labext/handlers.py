@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from tornado import web, websocket
 
 from mpidist.errors import MpidistError
 
-from .routes import Forbidden, Missing
+from .routes import GONE, Forbidden, Missing
 from .schema.common import Problem
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ class ApiHandler(APIHandler):
         """Take what the path offers."""
         self._routes = {route.method: route for route in routes}
         self._feeds = feeds
+        self._gone = threading.Event()
+
+    def on_connection_close(self) -> None:
+        """The page was closed, or asks for something else by now."""
+        self._gone.set()
+        super().on_connection_close()
 
     @web.authenticated
     async def get(self, **places: str) -> None:
@@ -102,9 +109,11 @@ class ApiHandler(APIHandler):
         return msgspec.convert({**given, **places}, route.request, strict=bool(self.request.body))
 
     async def _called(self, route: Route, request: Any) -> tuple[HTTPStatus, Any]:
+        GONE.set(self._gone)
         try:
             answer = await asyncio.wait_for(asyncio.to_thread(route.call, request), route.limit)
         except TimeoutError:
+            self._gone.set()
             return (
                 HTTPStatus.GATEWAY_TIMEOUT,
                 f"{route.summary}: no answer for {route.limit:g} s. Hint: try again later.",

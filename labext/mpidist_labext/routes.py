@@ -9,13 +9,18 @@ fields.
 from __future__ import annotations
 
 import re
+import threading
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Forbidden", "Missing", "Route"]
+__all__ = ["GONE", "Forbidden", "Missing", "Route"]
+
+GONE: ContextVar[threading.Event] = ContextVar("GONE", default=threading.Event())  # noqa: B039 (nobody sets the default)
+"""For the function of a route: is set when nobody waits for its answer any more."""
 
 PLACE = re.compile(r"{(\w+)}")
 

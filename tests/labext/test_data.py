@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -423,6 +424,32 @@ def test_a_host_leads_to_no_file_on_the_disk(leading_away: str) -> None:
     assert "cannot be opened" in answer(question(f"{leading_away}/away.root"))["error"]
     assert "it is not there" in answer(question(f"{leading_away}/none.root"))["error"]
     assert "from disks only" in answer(question(f"{leading_away}/x.h5"))["error"]
+
+
+async def test_what_nobody_waits_for_is_given_up(
+    ask: Ask,
+    folder: Path,
+    silent: str,
+    monkeypatch: pytest.MonkeyPatch,
+    jp_http_port: int,
+    jp_auth_header: Any,
+) -> None:
+    await say(ask, "contents", path="events.h5")  # the server is up
+    monkeypatch.setattr("mpidist_labext.data.reading.PATIENCE_SECONDS", 0.1)
+    reading = data.area._readers["remote"]
+    monkeypatch.setattr(reading, "_seconds", 600.0)
+    body = json.dumps({"path": silent})
+    head = f"POST /a%40b/mpidist/api/data/contents HTTP/1.1\r\nHost: localhost:{jp_http_port}\r\nAuthorization: {jp_auth_header['Authorization']}\r\n"
+    _, client = await asyncio.open_connection("localhost", jp_http_port)
+    client.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+    await client.drain()
+    async with asyncio.timeout(60):
+        while (process := reading._process) is None:
+            await asyncio.sleep(0.05)
+        assert process.poll() is None
+        client.close()
+        while process.poll() is None:
+            await asyncio.sleep(0.05)
 
 
 def test_too_little_memory_is_told(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 from mpidist.errors import DatasetError
+from mpidist_labext.routes import GONE
 
 __all__ = ["Reading"]
 
@@ -22,6 +23,10 @@ PROCESSOR_SECONDS = 20.0
 SECONDS = 30.0
 IDLE_SECONDS = 300.0
 """After so long without a question the process ends by itself."""
+PATIENCE_SECONDS = 2.0
+"""For which it may go on when nobody waits for the answer any more: to start it anew takes time as well."""
+GLIMPSE_SECONDS = 0.2
+"""After so long it is looked at whether somebody waits."""
 LONGEST = 1 << 24
 """Bytes of an answer."""
 
@@ -46,8 +51,10 @@ class Reading:
 
     def ask(self, question: dict[str, Any]) -> Any:
         """What the process answers (see `mpidist_labext.data.worker`). Raises DatasetError with its words, or with what it lacked."""
-        if not self._lock.acquire(timeout=2 * self._seconds):
-            raise DatasetError("other files are being read. Hint: try again later.")
+        begin = time.monotonic()
+        while not self._lock.acquire(timeout=GLIMPSE_SECONDS):
+            if GONE.get().is_set() or time.monotonic() > begin + 2 * self._seconds:
+                raise DatasetError("other files are being read. Hint: try again later.")
         try:
             for last in (False, True):
                 process = self._running()
@@ -89,16 +96,21 @@ class Reading:
         assert process.stdout is not None
         process.stdin.write(line)
         process.stdin.flush()
-        deadline, read = time.monotonic() + self._seconds, b""
+        begin, read, gone = time.monotonic(), b"", GONE.get()
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while not read.endswith(b"\n") and len(read) < LONGEST:
-                left = deadline - time.monotonic()
-                if left <= 0 or not selector.select(left):
+                limit = min(self._seconds, PATIENCE_SECONDS) if gone.is_set() else self._seconds
+                left = begin + limit - time.monotonic()
+                if left <= 0:
                     self._end()
+                    if gone.is_set():
+                        raise DatasetError("nobody waits for the answer any more")
                     raise DatasetError(
                         f"it was not read within {self._seconds:g} s. Hint: is its host, or its disk, slow to answer? md.open in a notebook has no limit."
                     )
+                if not selector.select(min(left, GLIMPSE_SECONDS)):
+                    continue
                 part = os.read(process.stdout.fileno(), 1 << 16)
                 if not part:
                     break
