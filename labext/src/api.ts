@@ -11,14 +11,14 @@ export class Api implements IApi {
   async ask<P extends keyof paths, M extends Method>(
     method: M,
     path: P,
-    options: { body?: Body<P, M>; places?: Record<string, string> } = {}
+    options: { body?: Body<P, M>; places?: Record<string, string>; signal?: AbortSignal } = {}
   ): Promise<Answer<P, M>> {
     const named = path.replace(/{(\w+)}/g, (_, name: string) => encodeURIComponent(options.places?.[name] ?? ''));
     const body = options.body === undefined ? {} : { body: JSON.stringify(options.body) };
     const url = URLExt.join(this.settings.baseUrl, named);
     let response: Response;
     try {
-      response = await ServerConnection.makeRequest(url, { method: method.toUpperCase(), ...body }, this.settings);
+      response = await ServerConnection.makeRequest(url, { method: method.toUpperCase(), signal: options.signal, ...body }, this.settings);
     } catch {
       throw new Refused('The Jupyter server does not answer.', 0);
     }

@@ -31,6 +31,6 @@ export interface IApi {
   ask<P extends keyof paths, M extends Method>(
     method: M,
     path: P,
-    options?: { body?: Body<P, M>; places?: Record<string, string> }
+    options?: { body?: Body<P, M>; places?: Record<string, string>; signal?: AbortSignal }
   ): Promise<Answer<P, M>>;
 }

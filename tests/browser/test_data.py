@@ -60,9 +60,13 @@ def test_files_from_the_file_browser_to_the_notebook(lab: Lab, tmp_path: Path) -
     page.wait_for(lambda: page.elements(f"{SHOWN} svg rect"), "the glance")
     assert "all 100 k events" in page.text(SHOWN)
     assert "235 k values, mean " in page.text(SHOWN)
-    page.screenshot(tmp_path / "data.png")
-    for selector in ("b", ".jp-mpidist-Faint", ".jp-mpidist-Link"):
-        assert page.contrast(f"{SHOWN} {selector}") > 4.5
+    most = page.text(f"{SHOWN} .jp-mpidist-Axis").split()[0]
+    assert f"with at most {most} k values" in page.elements(f"{SHOWN} svg")[0].get_attribute("aria-label")
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        page.script("return app.commands.execute('apputils:change-theme', {theme: arguments[0]})", theme)
+        page.screenshot(tmp_path / f"data-{theme.split()[1].lower()}.png", SHOWN)
+        for selector in ("b", ".jp-mpidist-Faint", ".jp-mpidist-Link", ".jp-mpidist-Axis span"):
+            assert page.contrast(f"{SHOWN} {selector}") > 4.5
     assert click(page, f"{SHOWN} button", "Use column in notebook")
     page.wait_for(
         lambda: (

@@ -53,17 +53,23 @@ function Bars({ glance, trans }: IProps): React.JSX.Element {
       </rect>
     );
   });
+  const [low, high] = [edges[0], edges[edges.length - 1]];
+  const words = trans.__('histogram from %1 to %2, with at most %3 values in a bin', trimmed(low), trimmed(high), short(most));
   return (
-    <>
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={trans.__('histogram')}>
+    <div className="jp-mpidist-Plot">
+      <div className="jp-mpidist-Axis" title={trans.__('values in a bin')}>
+        <span>{short(most)}</span>
+        <span>0</span>
+      </div>
+      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={words}>
         {bars}
       </svg>
       <div className="jp-mpidist-Axis">
-        <span>{trimmed(edges[0])}</span>
-        <span>{trimmed((edges[0] + edges[edges.length - 1]) / 2)}</span>
-        <span>{trimmed(edges[edges.length - 1])}</span>
+        <span>{trimmed(low)}</span>
+        <span>{trimmed((low + high) / 2)}</span>
+        <span>{trimmed(high)}</span>
       </div>
-    </>
+    </div>
   );
 }
 

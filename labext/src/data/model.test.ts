@@ -26,13 +26,15 @@ const GLANCE = { entries: 1 } as Wire['Glance'];
 
 class Server implements IApi {
   asked: [string, Record<string, unknown>][] = [];
+  signals: (AbortSignal | undefined)[] = [];
   answers: Record<string, unknown> = { contents: CONTENTS, columns: { entries: 10, columns: [column('x'), column('y')], total: 3 }, glance: GLANCE };
   waiting: (() => void)[] | null = null;
   acts: (() => void)[] = [];
   readonly model = new DataModel('data/x.root', this, act => this.acts.push(act));
 
-  async ask(_: string, path: string, options: { body?: unknown } = {}): Promise<never> {
+  async ask(_: string, path: string, options: { body?: unknown; signal?: AbortSignal } = {}): Promise<never> {
     const what = path.split('/').pop() as string;
+    this.signals.push(options.signal);
     this.asked.push([what, options.body as Record<string, unknown>]);
     const answer = this.answers[what];
     if (this.waiting) {
@@ -66,7 +68,7 @@ describe('DataModel', () => {
     await flush();
     expect(server.asked.map(each => each[0])).toEqual(['contents', 'columns']);
     expect([server.model.tree, server.model.entries, server.model.columns.length]).toEqual(['one/b', 10, 2]);
-    expect(server.model.busy).toBe('');
+    expect(server.model.busy('columns')).toBe(false);
   });
 
   it('stays in the tree when the file is read anew, if that is still there', async () => {
@@ -102,6 +104,44 @@ describe('DataModel', () => {
     server.waiting.reverse().forEach(go => go());
     await Promise.all([first, second]);
     expect([server.model.column?.name, server.model.glance]).toEqual(['y', { entries: 2 }]);
+  });
+
+  it('lets the server off what nobody waits for any more', async () => {
+    const server = await begun();
+    server.waiting = [];
+    server.signals = [];
+    void server.model.look(column('x'));
+    void server.model.look(column('y'));
+    expect(server.signals.map(each => each?.aborted)).toEqual([true, false]);
+    server.model.stop();
+    expect(server.signals.map(each => each?.aborted)).toEqual([true, true]);
+    server.waiting.forEach(go => go());
+    await flush();
+    expect([server.model.glance, server.model.problem]).toEqual([null, '']);
+  });
+
+  it('answers both who searches and looks at a column', async () => {
+    const server = await begun();
+    server.waiting = [];
+    const look = server.model.look(column('x'));
+    server.answers['columns'] = { entries: 10, columns: [column('z')], total: 1 };
+    server.model.search('z');
+    server.acts.forEach(act => act());
+    expect([server.model.busy('columns'), server.model.busy('glance')]).toEqual([true, true]);
+    server.waiting.forEach(go => go());
+    await look;
+    await flush();
+    expect([server.model.glance, server.model.columns.map(each => each.name)]).toEqual([GLANCE, ['z']]);
+  });
+
+  it('shows no glance of a tree that was left', async () => {
+    const server = await begun();
+    server.waiting = [];
+    const look = server.model.look(column('x'));
+    const choice = server.model.choose('one/a');
+    server.waiting.forEach(go => go());
+    await Promise.all([look, choice]);
+    expect([server.model.tree, server.model.column, server.model.glance]).toEqual(['one/a', null, null]);
   });
 
   it('says what went wrong, and keeps what is there', async () => {

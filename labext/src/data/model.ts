@@ -3,6 +3,9 @@ import { ISignal, Signal } from '@lumino/signaling';
 
 import { IApi, Refused, Wire } from '../asking';
 
+/** What is asked of the server. */
+export type Asked = 'contents' | 'columns' | 'glance';
+
 /** Milliseconds after the last letter before the server is asked for columns. */
 export const CALM = 250;
 
@@ -17,15 +20,13 @@ export class DataModel {
   find = '';
   column: Wire['Column'] | null = null;
   glance: Wire['Glance'] | null = null;
-  /** What is asked for at present, "" for nothing. */
-  busy: '' | 'contents' | 'columns' | 'glance' = '';
   /** What went wrong last. */
   problem = '';
   /** Groups whose objects are not shown. */
   readonly closed = new Set<string>();
 
   private readonly _changed = new Signal<this, void>(this);
-  private asked = 0;
+  private readonly asked = new Map<Asked, AbortController>();
   private begun = false;
 
   constructor(
@@ -36,6 +37,11 @@ export class DataModel {
 
   get changed(): ISignal<this, void> {
     return this._changed;
+  }
+
+  /** Whether something is asked for at present. */
+  busy(what: Asked): boolean {
+    return this.asked.has(what);
   }
 
   /** It asks for nothing before it is seen, and for nothing by itself afterwards. */
@@ -52,15 +58,19 @@ export class DataModel {
 
   /** Look into the file, as it is now, and into the tree that was looked into, or the first one. */
   async load(): Promise<void> {
-    await this.attempt('contents', async current => {
-      const contents = await this.api.ask('post', '/mpidist/api/data/contents', { body: { path: this.path } });
-      if (current()) {
-        this.contents = contents;
-      }
-    });
+    this.drop('columns', 'glance');
+    const body = { path: this.path };
+    const loaded = await this.attempt(
+      'contents',
+      signal => this.api.ask('post', '/mpidist/api/data/contents', { body, signal }),
+      contents => (this.contents = contents)
+    );
+    if (!loaded) {
+      return;
+    }
     const trees = this.contents?.objects.filter(each => each.tree).map(each => each.name) ?? [];
     const tree = this.tree !== null && trees.includes(this.tree) ? this.tree : trees[0];
-    if (tree !== undefined && !this.problem) {
+    if (tree !== undefined) {
       await this.choose(tree);
     }
   }
@@ -71,6 +81,7 @@ export class DataModel {
       this.find = '';
     }
     this.tree = tree;
+    this.drop('glance');
     this.column = this.glance = null;
     await this.ask(0);
   }
@@ -93,13 +104,14 @@ export class DataModel {
 
   private async ask(start: number): Promise<void> {
     const body = { path: this.path, tree: this.tree ?? '', find: this.find, start };
-    await this.attempt('columns', async current => {
-      const found = await this.api.ask('post', '/mpidist/api/data/columns', { body });
-      if (current()) {
+    await this.attempt(
+      'columns',
+      signal => this.api.ask('post', '/mpidist/api/data/columns', { body, signal }),
+      found => {
         this.columns = start ? [...this.columns, ...found.columns] : found.columns;
         [this.total, this.entries] = [found.total, found.entries];
       }
-    });
+    );
   }
 
   /** Look at the first values of a column. */
@@ -107,12 +119,11 @@ export class DataModel {
     this.column = column;
     this.glance = null;
     const body = { path: this.path, tree: this.tree ?? '', access: column.access };
-    await this.attempt('glance', async current => {
-      const glance = await this.api.ask('post', '/mpidist/api/data/glance', { body });
-      if (current()) {
-        this.glance = glance;
-      }
-    });
+    await this.attempt(
+      'glance',
+      signal => this.api.ask('post', '/mpidist/api/data/glance', { body, signal }),
+      glance => (this.glance = glance)
+    );
   }
 
   /** Show or hide what is in a group. */
@@ -128,24 +139,43 @@ export class DataModel {
     return placed(this.contents?.objects ?? []).filter(each => !each.within.some(name => this.closed.has(name)));
   }
 
-  /** Of several questions only the newest is answered. */
-  private async attempt(what: 'contents' | 'columns' | 'glance', act: (current: () => boolean) => Promise<void>): Promise<void> {
-    const number = ++this.asked;
-    const current = () => number === this.asked;
-    this.busy = what;
+  /** Its tab is closed: nobody waits for an answer. */
+  stop(): void {
+    this.drop('contents', 'columns', 'glance');
+  }
+
+  private drop(...what: Asked[]): void {
+    for (const each of what) {
+      this.asked.get(each)?.abort();
+      this.asked.delete(each);
+    }
+  }
+
+  /** Ask; of several questions of a kind only the newest is answered, and the server need not go on with others. Whether there was an answer. */
+  private async attempt<A>(what: Asked, ask: (signal: AbortSignal) => Promise<A>, take: (answer: A) => void): Promise<boolean> {
+    this.drop(what);
+    const own = new AbortController();
+    this.asked.set(what, own);
     this.problem = '';
     this._changed.emit();
+    let problem = '';
+    let answer: { is: A } | null = null;
     try {
-      await act(current);
+      answer = { is: await ask(own.signal) };
     } catch (error) {
-      if (current()) {
-        this.problem = error instanceof Refused ? error.message : String(error);
-      }
+      problem = error instanceof Refused ? error.message : String(error);
     }
-    if (current()) {
-      this.busy = '';
-      this._changed.emit();
+    if (this.asked.get(what) !== own) {
+      return false;
     }
+    this.asked.delete(what);
+    if (answer) {
+      take(answer.is);
+    } else {
+      this.problem = problem;
+    }
+    this._changed.emit();
+    return answer !== null;
   }
 }
 

@@ -37,7 +37,7 @@ export function DataView(props: IProps): React.JSX.Element {
         </div>
       </header>
       {model.problem && <Problem words={model.problem} />}
-      {!contents && model.busy && <p>{trans.__('Looking into the file …')}</p>}
+      {!contents && model.busy('contents') && <p>{trans.__('Looking into the file …')}</p>}
       {contents && <Objects {...props} />}
       {contents?.objects.length === 0 && <p>{trans.__('There is nothing in it.')}</p>}
       {contents !== null && contents.more > 0 && <p>{trans._n('and %1 more object', 'and %1 more objects', contents.more)}</p>}
@@ -119,7 +119,7 @@ function Columns(props: IProps): React.JSX.Element {
   const { model, trans, use } = props;
   const left = model.total - model.columns.length;
   return (
-    <section aria-label={trans.__('Columns')} aria-busy={model.busy === 'columns'}>
+    <section aria-label={trans.__('Columns')} aria-busy={model.busy('columns')}>
       <h3>{trans.__('Columns of %1 with %2 events', model.tree || '/', short(model.entries))}</h3>
       <input
         type="search"
@@ -132,7 +132,7 @@ function Columns(props: IProps): React.JSX.Element {
       />
       {model.column && (
         <div className="jp-mpidist-Look" aria-live="polite">
-          {model.busy === 'glance' && <p>{trans.__('Reading %1 …', model.column.name)}</p>}
+          {model.busy('glance') && <p>{trans.__('Reading %1 …', model.column.name)}</p>}
           {model.glance && <Glance glance={model.glance} column={model.column} trans={trans} />}
           {model.glance && <Button label={trans.__('Use column in notebook')} act={() => use(model.column)} />}
         </div>
@@ -165,8 +165,8 @@ function Columns(props: IProps): React.JSX.Element {
           ))}
         </tbody>
       </table>
-      {model.total === 0 && !model.busy && !model.problem && <p>{trans.__('No column is called so.')}</p>}
-      {left > 0 && <Button label={trans._n('Show more of %1 column', 'Show more of %1 columns', left)} disabled={model.busy !== ''} act={() => void model.more()} />}
+      {model.total === 0 && !model.busy('columns') && !model.problem && <p>{trans.__('No column is called so.')}</p>}
+      {left > 0 && <Button label={trans._n('Show more of %1 column', 'Show more of %1 columns', left)} disabled={model.busy('columns')} act={() => void model.more()} />}
     </section>
   );
 }

@@ -78,7 +78,9 @@ export const data: JupyterFrontEndPlugin<void> = {
           await insertInNotebook(app, tracker, notebook => code(contents, model.tree, column, notebook));
         }
       };
-      return new Section('', '', model, shown => <DataView model={shown} trans={trans} use={column => void use(column)} />);
+      const section = new Section('', '', model, shown => <DataView model={shown} trans={trans} use={column => void use(column)} />);
+      section.disposed.connect(() => model.stop());
+      return section;
     };
     const names = new NamesModel(memory(state), path => void openNamed(app, path, draw));
     addFactory(app, trans, draw, path => names.note(path));
