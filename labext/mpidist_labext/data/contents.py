@@ -7,6 +7,7 @@ import keyword
 import time
 from collections import Counter, OrderedDict
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -30,6 +31,7 @@ __all__ = ["Tree", "columns_of", "contents_of", "tree_of"]
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
+PACKED = {b"ZL": "zlib", b"CS": "old zlib", b"XZ": "lzma", b"L4": "lz4", b"ZS": "zstd"}
 MOST_OBJECTS = 1000
 MOST_COLUMNS = 200
 """In an answer; the rest is asked for as it is looked at."""
@@ -78,9 +80,7 @@ def _root(directory: Any) -> dict[str, Any]:
     compression = directory.file.compression
     return {
         "format": "ROOT",
-        "compression": "none"
-        if compression is None or not compression.level
-        else f"{compression.name} {compression.level}",
+        "compression": f"{compression.name} {compression.level}" if compression and compression.level else "",
         "objects": [
             _tree(folders, name, newest[name], trees[name], opened=time.process_time() < until)
             if name in trees
@@ -125,9 +125,22 @@ def _tree(folders: dict[str, Any], name: str, key: str, kind: str, *, opened: bo
         made |= {"entries": int(tree.num_entries), "columns": len(columns)}
         if hasattr(tree, "compressed_bytes"):  # an RNTuple does not say; its columns do
             made |= {"stored": int(tree.compressed_bytes), "raw": int(tree.uncompressed_bytes)}
+            made["compression"] = _compression(tree)
     except Exception as error:  # noqa: BLE001 (one object that is damaged hides no other)
         made |= {"type": f"cannot be read: {_first_line(error)}", "tree": False}
     return made
+
+
+def _compression(tree: Any) -> str:
+    """By the letters that its first packed basket begins with: headers of files and branches say none if they were merged, or written by uproot."""
+    packed = (each for each in tree.branches if 0 < each.compressed_bytes < each.uncompressed_bytes)
+    for branch in islice(packed, 5):  # a basket that gained nothing is not packed
+        if branch.num_baskets:
+            begin = int(branch.member("fBasketSeek")[0]) + branch.basket_key(0).fKeylen
+            letters = bytes(tree.file.source.chunk(begin, begin + 2).raw_data)
+            if letters in PACKED:
+                return PACKED[letters]
+    return "none" if 0 < tree.uncompressed_bytes <= tree.compressed_bytes else ""
 
 
 def _hdf5(name: str) -> dict[str, Any]:

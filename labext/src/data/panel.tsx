@@ -94,7 +94,7 @@ function Row({ placed, model, trans, first }: { placed: Placed; model: DataModel
     object.tree && object.columns !== null && trans._n('%1 column', '%1 columns', object.columns),
     object.stored > 0 && bytes(object.stored),
     object.stored > 0 && object.raw > object.stored && trans.__('%1 unpacked', bytes(object.raw)),
-    object.compression
+    object.compression === 'none' ? trans.__('not compressed') : object.compression
   ];
   const act = () => (object.tree ? void model.choose(object.name) : group ? model.fold(object.name) : undefined);
   return (
