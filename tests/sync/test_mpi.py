@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import mpidist as md
 from mpidist.errors import WorldError
+from mpidist.lazy.own import own
 from mpidist.session import Session
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def test_an_edited_module_is_used_by_the_next_run_and_results_come_back(
     assert Path(node.folder).exists() == (not copy)
 
 
-def test_a_function_of_the_folder_goes_by_its_name_and_is_the_new_one(session: Session, folder: Path) -> None:
+def test_a_function_that_the_notebook_has_by_name_is_the_edited_one(session: Session, folder: Path) -> None:
     (folder / "cuts_of_test.py").write_text("def double(pt):\n    return pt * 2\n")
     session.sync(folder, copy=True)
     from cuts_of_test import double  # type: ignore[import-not-found,unused-ignore]
@@ -85,6 +87,41 @@ def test_a_function_of_the_folder_goes_by_its_name_and_is_the_new_one(session: S
     assert session.run(x=result).result().x == 2 * plain
     (folder / "cuts_of_test.py").write_text("def double(pt):\n    return pt * 4\n")
     assert session.run(x=result).result().x == 4 * plain
+
+
+def test_what_only_ranks_import_takes_the_new_one_of_what_the_notebook_has(
+    session: Session, folder: Path
+) -> None:
+    (folder / "uses_of_test.py").write_text("from cuts_of_test import VALUE\n")
+    session.sync(folder, copy=True)
+    import cuts_of_test  # type: ignore[import-not-found,unused-ignore]
+
+    def value(pt: Any) -> Any:
+        from uses_of_test import VALUE  # type: ignore[import-not-found,unused-ignore]
+
+        return ak.ones_like(ak.num(pt), dtype=np.float64) * VALUE * cuts_of_test.VALUE
+
+    def mean() -> Any:
+        return md.mean(md.apply(value, md.open(f"{DIMUON}:Events").Muon.pt, type="float64"))
+
+    assert session.run(x=mean()).result().x == 1
+    (folder / "cuts_of_test.py").write_text("VALUE = 3\n")
+    assert session.run(x=mean()).result().x == 9
+
+
+def test_what_a_former_kernel_had_imported_does_not_hide_the_files(session: Session, folder: Path) -> None:
+    sync = session.sync(folder, copy=True)
+    importlib.import_module("cuts_of_test")
+    assert session.run(x=mean()).result().x == 1
+    for table in (
+        sys.modules,
+        own._sources,
+        own._specs,
+        sync._here._texts,
+    ):  # as in a new kernel that attaches the ranks
+        table.pop("cuts_of_test", None)
+    (folder / "cuts_of_test.py").write_text("VALUE = 2\n")
+    assert session.run(x=mean()).result().x == 2
 
 
 def test_large_files_and_odd_names_arrive(session: Session, folder: Path) -> None:

@@ -400,12 +400,12 @@ def test_a_result_that_is_still_written_comes_the_next_time(
     world = Nodes("a")
     sync = synced(folder, world)
     result = copies(sync)[0] / "results" / "r.bin"
-    result.write_bytes(b"1" * 100)
+    result.write_bytes(b"1" * 200_000)
     real = world.ask
 
     def meanwhile(ranks: Any, function: Any, *args: Any, **options: Any) -> Any:
         if function is place.read:
-            result.write_bytes(b"2" * 100)
+            result.write_bytes(b"2" * 200_000)
         return real(ranks, function, *args, **options)
 
     with monkeypatch.context() as patch:
@@ -413,7 +413,7 @@ def test_a_result_that_is_still_written_comes_the_next_time(
         sync.pull()
     assert not list((folder / "results").iterdir())
     sync.pull()
-    assert (folder / "results" / "r.bin").read_bytes() == b"2" * 100
+    assert (folder / "results" / "r.bin").read_bytes() == b"2" * 200_000
 
 
 def test_ranks_cannot_make_the_notebook_write_elsewhere(folder: Path, tmp_path: Path) -> None:
@@ -540,3 +540,16 @@ def test_waiting_for_the_end_of_a_run_is_told(folder: Path, monkeypatch: pytest.
     (folder / "cuts_of_test.py").write_text("VALUE = 2\n")
     sync.push()
     assert "waiting for the end" in told[0]
+
+
+def test_many_small_results_come_with_few_questions(folder: Path) -> None:
+    world = Nodes("a")
+    sync = synced(folder, world)
+    results = copies(sync)[0] / "results"
+    for number in range(300):
+        (results / f"{number}.bin").write_bytes(os.urandom(number))
+    (results / "large.bin").write_bytes(os.urandom(200_000))
+    world.calls.clear()
+    sync.pull()
+    assert listed(folder / "results") == listed(results)
+    assert world.calls == ["found", "read_small", "read", "taken"]

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "RankPort"]
 
+SMALL = 100_000
+"""Bytes of files that are fetched many at a time."""
+
 
 class RankPort(Protocol):
     """What is needed of a world of ranks; `mpidist.world.World` and `mpidist.threadworld.ThreadWorld` have it."""
@@ -117,14 +120,16 @@ class Node:
         Raises WorldError, or SyncError with what could not be written here.
         """
         found = self.keeper(place.found, timeout=timeout)
+        small = self._small({path: entry for path, (entry, _) in found.results.items()})
         taken: dict[str, str] = {}
         moved: list[str] = []
         problems: list[str] = []
         for path, (entry, before) in found.results.items():
+            data = small(path)
             with _collected(problems):
                 here = _digest(folder, path, hashes)
                 if here == entry.digest or (
-                    self._fetch(path, entry, folder, path, here, hashes)
+                    self._fetch(path, entry, folder, path, here, hashes, data)
                     if here in ("", before)
                     else self._keep(path, entry, folder, f"{path}{CONFLICT}{self.name}", hashes)
                 ):
@@ -139,6 +144,29 @@ class Node:
             more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
             raise SyncError("; ".join(problems[:3]) + more)
 
+    def _small(self, entries: Mapping[str, Entry]) -> Callable[[str], bytes | None]:
+        """What gives the bytes of a file in its turn, many with one question; None for a large one."""
+        batches: dict[str, list[str]] = {}
+        size, batch = PIECE, [""]
+        for path, entry in entries.items():
+            if entry.size <= SMALL:
+                if size + entry.size > PIECE:
+                    size, batch = 0, []
+                size += entry.size
+                batch.append(path)
+                batches[path] = batch
+        held: dict[str, bytes] = {}
+
+        def data(path: str) -> bytes | None:
+            if path not in batches:
+                return None
+            if batches[path][0] == path:
+                held.clear()
+                held.update(self.keeper(place.read_small, batches[path], SMALL))
+            return held.get(path)
+
+        return data
+
     def _keep(self, path: str, entry: Entry, folder: Path, name: str, hashes: Hashes) -> bool:
         """Fetch a version of the ranks' to stand beside the notebook's, by `name` or with a number behind it."""
         name = place.free_name(folder, name)
@@ -147,7 +175,16 @@ class Node:
             self.conflicts.append(name)
         return kept
 
-    def _fetch(self, path: str, entry: Entry, folder: Path, name: str, here: str, hashes: Hashes) -> bool:
+    def _fetch(
+        self,
+        path: str,
+        entry: Entry,
+        folder: Path,
+        name: str,
+        here: str,
+        hashes: Hashes,
+        small: bytes | None = None,
+    ) -> bool:
         """Write the node's `path` to `name`, where the file with hash `here` is; False if either changed meanwhile, for the next time."""
         target = place.inside(folder, name)
         part = target.with_name(f".{secrets.token_hex(8)}{PART}")
@@ -156,7 +193,9 @@ class Node:
             target.parent.mkdir(parents=True, exist_ok=True)
             with part.open("xb") as file:
                 while file.tell() < entry.size:
-                    data = self.keeper(place.read, path, file.tell(), min(PIECE, entry.size - file.tell()))
+                    data = small or self.keeper(
+                        place.read, path, file.tell(), min(PIECE, entry.size - file.tell())
+                    )
                     if not data:
                         break
                     digest.update(data)

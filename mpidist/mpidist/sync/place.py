@@ -40,6 +40,7 @@ __all__ = [
     "inside",
     "leave",
     "read",
+    "read_small",
     "sees",
     "settle",
     "taken",
@@ -313,6 +314,15 @@ def read(key: str, path: str, offset: int, size: int) -> bytes:
             return file.read(size)
     except OSError as error:
         raise SyncError(f"cannot read {shown(path)} of {place.node}: {error.strerror or error}") from error
+
+
+def read_small(key: str, paths: Sequence[str], size: int) -> dict[str, bytes]:
+    """At most `size` bytes of each of some files, without those that cannot be read now."""
+    place, found = _places[key], {}
+    for path in paths:
+        with contextlib.suppress(OSError), inside(place.folder, path).open("rb") as file:
+            found[path] = file.read(size)
+    return found
 
 
 def taken(key: str, digests: dict[str, str], conflicts: Sequence[str]) -> None:
