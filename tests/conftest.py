@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import settings
 from mpidist.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mpidist.world import World
@@ -36,6 +38,25 @@ def state(_own_folders: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MPIDIST_STATE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def fresh_desk() -> Callable[[], AbstractContextManager[None]]:
+    """Inside of what it gives, this process has a new desk, with its note in the state folder of then: a test before may have opened one elsewhere."""
+    from mpidist.desk import desk
+
+    @contextmanager
+    def fresh() -> Iterator[None]:
+        before = desk._OWN[:]
+        desk._OWN.clear()
+        try:
+            yield
+        finally:
+            for made in desk._OWN:
+                made.close()
+            desk._OWN[:] = before
+
+    return fresh
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from mpidist.holder import Note, notes
 from mpidist_labext.presets import presets
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     Ask = Callable[..., Awaitable[Any]]
@@ -23,10 +23,11 @@ LONG = 60.0
 
 
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_desk: Any) -> Iterator[Path]:
     folder = tmp_path / "state"
     monkeypatch.setenv("MPIDIST_STATE", str(folder))
-    return folder
+    with fresh_desk():
+        yield folder
 
 
 async def held(ask: Ask) -> list[dict[str, Any]]:

@@ -28,8 +28,8 @@ LONG = 60.0
 
 
 @pytest.fixture(scope="module")
-def session(state: Path) -> Iterator[md.Session]:
-    with md.connect(md.Local(ranks=2)) as made:
+def session(state: Path, fresh_desk: Any) -> Iterator[md.Session]:
+    with fresh_desk(), md.connect(md.Local(ranks=2)) as made:
         yield made
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,6 @@ BEGIN_SECONDS = 30.0
 """How long the process may take to begin: it imports mpidist, perhaps from a slow file system."""
 END_SECONDS = 20.0
 LINES = 5
-_started: list[subprocess.Popen[bytes]] = []
 
 
 def hold(kind: str, values: Mapping[str, Any], folder: Path | None = None) -> Note:
@@ -50,8 +50,8 @@ def hold(kind: str, values: Mapping[str, Any], folder: Path | None = None) -> No
             start_new_session=True,  # it goes on when this process, or its terminal, ends
             cwd=folder,
         )
-    _started[:] = [each for each in _started if each.poll() is None]
-    _started.append(process)
+    # Whoever starts a process has to notice its end, however long that takes.
+    threading.Thread(target=process.wait, name="mpidist-holder", daemon=True).start()
     return _begun(note, process)
 
 
