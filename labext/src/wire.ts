@@ -55,6 +55,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/mpidist/api/data/page": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** saved results as a page */
+        post: operations["page"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/mpidist/api/example": {
         parameters: {
             query?: never;
@@ -415,7 +432,7 @@ export interface components {
          * Contents
          * @description What is in a file. `format`: "ROOT", "HDF5" or "results of mpidist"; `size`: bytes, None if it is not known; `more`: objects that are not listed.
          *
-         *         `name`: how `md.open` is given it: absolute for local files.
+         *         `name`: how `md.open` is given it: absolute for local files. `stamp`: changes whenever the file does; "" for remote ones.
          */
         Contents: {
             compression: string;
@@ -425,6 +442,8 @@ export interface components {
             objects: components["schemas"]["DataObject"][];
             path: string;
             size: number | null;
+            /** @default  */
+            stamp: string;
         };
         /**
          * ContentsRequest
@@ -605,6 +624,13 @@ export interface components {
             start: string;
             time: string;
             where: string;
+        };
+        /**
+         * Page
+         * @description Saved results as HTML, which forbids itself scripts and requests.
+         */
+        Page: {
+            html: string;
         };
         /**
          * Partition
@@ -956,6 +982,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Glance"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    page: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContentsRequest"];
+            };
+        };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page"];
                 };
             };
             /** @description what went wrong */

@@ -11,6 +11,11 @@ import numpy as np
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+import mpidist as md
+from mpidist.plan import make_plan
+from mpidist.run import Run
+from mpidist.threadworld import ThreadWorld
+
 if TYPE_CHECKING:
     from .lab import Lab, Page
 
@@ -32,6 +37,12 @@ def click(page: Page, selector: str, label: str) -> bool:
             label,
         )
     )
+
+
+def saved(file: Path, bins: int) -> None:
+    run = Run(make_plan({"pt": md.hist(md.open(f"{DIMUON}:Events").Muon.pt, bins=bins)}), ThreadWorld(1))
+    run.result()
+    run.save(file)
 
 
 def opened(page: Page, path: str, words: str) -> None:
@@ -102,6 +113,19 @@ def test_files_from_the_file_browser_to_the_notebook(lab: Lab, tmp_path: Path) -
     assert "float64, 5 k entries" in page.text(SHOWN)
     assert click(page, f"{SHOWN} .jp-mpidist-Link", "Cluster.time")
     page.wait_for(lambda: "10 k values, mean " in page.text(SHOWN), "values of a collection")
+
+    # Saved results are shown, and anew when they are saved anew.
+    saved(folder / "out.h5", bins=20)
+    opened(page, "files/out.h5", "results of mpidist")
+    frame = f"{SHOWN} iframe"
+    page.wait_for(lambda: page.elements(frame), "the page")
+    first = page.attribute(frame, "srcdoc")
+    page.driver.switch_to.frame(page.elements(frame)[0])
+    assert "Run " in page.text("body")
+    page.driver.switch_to.default_content()
+    page.screenshot(tmp_path / "saved.png")
+    saved(folder / "out.h5", bins=30)
+    page.wait_for(lambda: page.attribute(frame, "srcdoc") != first, "the new results")
 
     opened(page, "files/cut.root", "cut off: it has 3000 of")
 

@@ -186,6 +186,22 @@ async def test_results_that_were_saved_are_known(ask: Ask, folder: Path) -> None
     assert not any(each["tree"] for each in told["objects"])
 
 
+async def test_saved_results_are_a_page_and_what_is_none_is_told(ask: Ask, folder: Path) -> None:
+    run = Run(make_plan({"pt": md.hist(md.open(f"{DIMUON}:Events").Muon.pt, bins=20)}), ThreadWorld(1))
+    run.result()
+    run.save(folder / "out.h5")
+    before = (await say(ask, "contents", path="out.h5"))["stamp"]
+    html = (await say(ask, "page", path="out.h5"))["html"]
+    assert html.startswith("<!DOCTYPE html>")
+    assert "default-src 'none'" in html
+    assert "<script" not in html
+    assert "100000 of 100000 events" in html or "100 000" in html
+    run.save(folder / "out.h5")
+    assert (await say(ask, "contents", path="out.h5"))["stamp"] != before
+    assert "events.h5" in await say(ask, "page", 409, path="events.h5")
+    assert "is hidden" in await say(ask, "page", 403, path=".x/out.h5")
+
+
 # --------------------------------------------------------------------------------- columns
 
 
@@ -276,7 +292,7 @@ async def test_what_is_no_column(ask: Ask, folder: Path, access: str) -> None:
 # ---------------------------------------------------------------------------------- faults
 
 
-@pytest.mark.parametrize("what", ["contents", "columns", "glance"])
+@pytest.mark.parametrize("what", ["contents", "columns", "glance", "page"])
 @pytest.mark.parametrize("headers", [{"Authorization": ""}, {"Authorization": "token wrong"}])
 async def test_strangers_read_nothing(ask: Ask, folder: Path, what: str, headers: dict[str, str]) -> None:
     body = json.dumps({"path": "events.h5", "tree": "", "access": ".x"})

@@ -14,6 +14,7 @@ from mpidist_labext.schema.data import (
     ContentsRequest,
     Glance,
     GlanceRequest,
+    Page,
 )
 
 from .names import is_remote, resolved
@@ -53,6 +54,12 @@ def glance(request: GlanceRequest) -> Glance:
     return found
 
 
+def page(request: ContentsRequest) -> Page:
+    """Saved results, as they are in the file now."""
+    found: Page = _ask("page", request, Page)
+    return found
+
+
 def close() -> None:
     """End the processes that read."""
     for reader in _readers.values():
@@ -65,4 +72,5 @@ ROUTES = (
     Route("POST", "data/contents", contents, ContentsRequest, Contents, "what is in a file", LIMIT),
     Route("POST", "data/columns", columns, ColumnsRequest, Columns, "columns of a tree", LIMIT),
     Route("POST", "data/glance", glance, GlanceRequest, Glance, "the first values of a column", LIMIT),
+    Route("POST", "data/page", page, ContentsRequest, Page, "saved results as a page", LIMIT),
 )

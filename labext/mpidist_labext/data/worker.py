@@ -1,6 +1,6 @@
 """The process that reads files: ``python -m mpidist_labext.data.worker PROCESSOR_SECONDS MEGABYTES IDLE_SECONDS``.
 
-Questions and answers are lines of JSON on standard input and output: {"do": "contents" | "columns" | "glance", "path": as the user says it, "name": for
+Questions and answers are lines of JSON on standard input and output: {"do": "contents" | "columns" | "glance" | "page", "path": as the user says it, "name": for
 the system, ...} is answered by {"ok": ...} or {"error": "a sentence"}. Whoever asks kills it when an answer takes too long.
 """
 
@@ -51,13 +51,18 @@ def _line(found: dict[str, Any]) -> bytes:
 def answer(question: dict[str, Any]) -> dict[str, Any]:
     """The answer to a question; never raises."""
     try:
+        from mpidist.datasets import stamp_of
+
         from .contents import columns_of, contents_of
         from .sample import glance_at
+        from .saved import page_of
 
         path, name = str(question["path"]), str(question["name"])
         with contextlib.redirect_stdout(sys.stderr):
             if question["do"] == "contents":
-                return {"ok": {"path": path, **contents_of(name)}}
+                return {"ok": {"path": path, **contents_of(name), "stamp": stamp_of(name)}}
+            if question["do"] == "page":
+                return {"ok": page_of(name)}
             tree = str(question["tree"])
             if question["do"] == "columns":
                 return {"ok": columns_of(name, tree, str(question["find"]), int(question["start"]))}

@@ -15,6 +15,7 @@ __all__ = [
     "DataObject",
     "Glance",
     "GlanceRequest",
+    "Page",
 ]
 
 Path = Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -48,7 +49,7 @@ class DataObject(Struct, frozen=True):
 class Contents(Struct, frozen=True):
     """What is in a file. `format`: "ROOT", "HDF5" or "results of mpidist"; `size`: bytes, None if it is not known; `more`: objects that are not listed.
 
-    `name`: how `md.open` is given it: absolute for local files.
+    `name`: how `md.open` is given it: absolute for local files. `stamp`: changes whenever the file does; "" for remote ones.
     """
 
     path: str
@@ -58,6 +59,13 @@ class Contents(Struct, frozen=True):
     compression: str
     objects: tuple[DataObject, ...]
     more: int
+    stamp: str = ""
+
+
+class Page(Struct, frozen=True):
+    """Saved results as HTML, which forbids itself scripts and requests."""
+
+    html: str
 
 
 class ColumnsRequest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -30,7 +30,8 @@ class Server implements IApi {
   answers: Record<string, unknown> = { contents: CONTENTS, columns: { entries: 10, columns: [column('x'), column('y')], total: 3 }, glance: GLANCE };
   waiting: (() => void)[] | null = null;
   acts: (() => void)[] = [];
-  readonly model = new DataModel('data/x.root', this, act => this.acts.push(act));
+  visible = true;
+  readonly model = new DataModel('data/x.root', this, () => this.visible, act => this.acts.push(act));
 
   async ask(_: string, path: string, options: { body?: unknown; signal?: AbortSignal } = {}): Promise<never> {
     const what = path.split('/').pop() as string;
@@ -152,6 +153,42 @@ describe('DataModel', () => {
     server.answers['contents'] = new Refused('there is no file', 404);
     await server.model.load();
     expect([server.model.problem, server.model.contents]).toEqual(['there is no file', CONTENTS]);
+  });
+
+  it('shows saved results, and again when they were written anew, while it is seen', async () => {
+    const server = new Server();
+    const results = { ...CONTENTS, format: 'results of mpidist', objects: [object('results')], stamp: '1' };
+    server.answers = { contents: results, page: { html: '<p>1' } };
+    server.model.active = true;
+    await flush();
+    expect([server.model.page, server.model.tree]).toEqual(['<p>1', null]);
+    const again = async () => {
+      server.acts.splice(0).forEach(act => act());
+      await flush();
+    };
+    server.asked = [];
+    await again();
+    expect(server.asked.map(each => each[0])).toEqual(['contents']);
+    server.answers = { contents: { ...results, stamp: '2' }, page: { html: '<p>2' } };
+    server.visible = false;
+    await again();
+    expect([server.model.page, server.asked.length]).toEqual(['<p>1', 1]);
+    server.visible = true;
+    await again();
+    expect(server.model.page).toBe('<p>2');
+    server.answers['contents'] = new Refused('it is being written', 409);
+    await again();
+    expect([server.model.page, server.model.problem]).toEqual(['<p>2', '']);
+    server.model.active = false;
+    server.asked = [];
+    await again();
+    await again();
+    expect([server.asked, server.acts]).toEqual([[], []]);
+    server.model.active = true;
+    expect(server.acts).toHaveLength(1);
+    server.model.stop();
+    await again();
+    expect(server.acts).toEqual([]);
   });
 
   it('folds groups', async () => {

@@ -4,10 +4,14 @@ import { ISignal, Signal } from '@lumino/signaling';
 import { IApi, Refused, Wire } from '../asking';
 
 /** What is asked of the server. */
-export type Asked = 'contents' | 'columns' | 'glance';
+export type Asked = 'contents' | 'columns' | 'glance' | 'page';
 
 /** Milliseconds after the last letter before the server is asked for columns. */
 export const CALM = 250;
+
+/** Milliseconds between looks at a file of results, which a run elsewhere may be writing anew. */
+export const AGAIN = 5000;
+const RESULTS = 'results of mpidist';
 
 export class DataModel {
   contents: Wire['Contents'] | null = null;
@@ -20,6 +24,8 @@ export class DataModel {
   find = '';
   column: Wire['Column'] | null = null;
   glance: Wire['Glance'] | null = null;
+  /** Saved results, as HTML; null for other files. */
+  page: string | null = null;
   /** What went wrong last. */
   problem = '';
   /** Groups whose objects are not shown. */
@@ -28,10 +34,13 @@ export class DataModel {
   private readonly _changed = new Signal<this, void>(this);
   private readonly asked = new Map<Asked, AbortController>();
   private begun = false;
+  private seen = false;
+  private waits = false;
 
   constructor(
     readonly path: string,
     private readonly api: IApi,
+    private readonly visible: () => boolean = () => true,
     private readonly later: (act: () => void, milliseconds: number) => void = (act, ms) => void setTimeout(act, ms)
   ) {}
 
@@ -44,21 +53,52 @@ export class DataModel {
     return this.asked.has(what);
   }
 
-  /** It asks for nothing before it is seen, and for nothing by itself afterwards. */
+  /** It asks for nothing before it is seen; afterwards, by itself and while it is seen, only whether saved results have changed. */
   get active(): boolean {
-    return this.begun;
+    return this.seen;
   }
 
   set active(active: boolean) {
+    this.seen = active;
     if (active && !this.begun) {
       this.begun = true;
       void this.load();
+    } else if (active) {
+      this.watch();
+    }
+  }
+
+  /** Look again from time to time. */
+  private watch(): void {
+    if (this.waits || !this.seen || this.contents?.format !== RESULTS || !this.contents.stamp) {
+      return;
+    }
+    this.waits = true;
+    this.later(() => {
+      this.waits = false;
+      if (this.seen && this.visible() && !this.busy('contents') && !this.busy('page')) {
+        void this.lookAgain().then(() => this.watch());
+      } else {
+        this.watch();
+      }
+    }, AGAIN);
+  }
+
+  private async lookAgain(): Promise<void> {
+    const before = this.contents?.stamp;
+    try {
+      const contents = await this.api.ask('post', '/mpidist/api/data/contents', { body: { path: this.path } });
+      if (contents.stamp !== before) {
+        await this.load();
+      }
+    } catch {
+      // It may be about to be written anew; what is shown stays.
     }
   }
 
   /** Look into the file, as it is now, and into the tree that was looked into, or the first one. */
   async load(): Promise<void> {
-    this.drop('columns', 'glance');
+    this.drop('columns', 'glance', 'page');
     const body = { path: this.path };
     const loaded = await this.attempt(
       'contents',
@@ -68,6 +108,16 @@ export class DataModel {
     if (!loaded) {
       return;
     }
+    if (this.contents?.format === RESULTS) {
+      await this.attempt(
+        'page',
+        signal => this.api.ask('post', '/mpidist/api/data/page', { body, signal }),
+        page => (this.page = page.html)
+      );
+      this.watch();
+      return;
+    }
+    this.page = null;
     const trees = this.contents?.objects.filter(each => each.tree).map(each => each.name) ?? [];
     const tree = this.tree !== null && trees.includes(this.tree) ? this.tree : trees[0];
     if (tree !== undefined) {
@@ -141,7 +191,8 @@ export class DataModel {
 
   /** Its tab is closed: nobody waits for an answer. */
   stop(): void {
-    this.drop('contents', 'columns', 'glance');
+    this.seen = false;
+    this.drop('contents', 'columns', 'glance', 'page');
   }
 
   private drop(...what: Asked[]): void {

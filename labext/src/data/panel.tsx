@@ -38,7 +38,9 @@ export function DataView(props: IProps): React.JSX.Element {
       </header>
       {model.problem && <Problem words={model.problem} />}
       {!contents && model.busy('contents') && <p>{trans.__('Looking into the file …')}</p>}
-      {contents && <Objects {...props} />}
+      {model.busy('page') && model.page === null && <p>{trans.__('Drawing the results …')}</p>}
+      {model.page !== null && <iframe className="jp-mpidist-Page" sandbox="" srcDoc={model.page} title={trans.__('saved results')} />}
+      {contents && model.page === null && <Objects {...props} />}
       {contents?.objects.length === 0 && <p>{trans.__('There is nothing in it.')}</p>}
       {contents !== null && contents.more > 0 && <p>{trans._n('and %1 more object', 'and %1 more objects', contents.more)}</p>}
       {model.tree !== null && <Columns {...props} />}

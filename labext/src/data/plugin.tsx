@@ -71,7 +71,7 @@ export const data: JupyterFrontEndPlugin<void> = {
   ): void => {
     const trans = (translator ?? nullTranslator).load('mpidist');
     const draw: Draw = path => {
-      const model = new DataModel(path, server.api);
+      const model = new DataModel(path, server.api, () => !document.hidden);
       const use = async (column: DataModel['column']) => {
         const contents = model.contents;
         if (contents) {

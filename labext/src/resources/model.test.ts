@@ -187,7 +187,7 @@ describe('ResourcesModel', () => {
 
 describe('bytes', () => {
   it('have two digits at least', () => {
-    expect([0, 3.4e6, 340e6, 1.25e9, 64e9].map(bytes)).toEqual(['0.0 MB', '3.4 MB', '340 MB', '1.3 GB', '64 GB']);
+    expect([0, 1200, 3.4e6, 340e6, 1.25e9, 64e9].map(bytes)).toEqual(['0 B', '1.2 kB', '3.4 MB', '340 MB', '1.3 GB', '64 GB']);
   });
 });
 

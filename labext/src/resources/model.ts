@@ -285,9 +285,12 @@ export function spent(world: Wire['World'], now: number): number | null {
   return Math.min(1, Math.max(0, (now - world.started) / (world.ends - world.started)));
 }
 
-/** Bytes as "1.2 GB", "340 MB". */
+/** Bytes as "1.2 GB", "340 MB", "17 B". */
 export function bytes(count: number): string {
-  const [unit, name] = count >= 1e9 ? [1e9, 'GB'] : [1e6, 'MB'];
+  if (count < 1000) {
+    return `${count} B`;
+  }
+  const [unit, name] = count >= 1e9 ? [1e9, 'GB'] : count >= 1e6 ? [1e6, 'MB'] : [1e3, 'kB'];
   const value = count / unit;
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${name}`;
 }
