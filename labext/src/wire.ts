@@ -310,6 +310,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/mpidist/api/runs/past/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** tell no more of a run whose kernel has ended */
+        delete: operations["forgotten"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/mpidist/api/status": {
         parameters: {
             query?: never;
@@ -581,9 +598,11 @@ export interface components {
          * Kernel
          * @description A process with runs: the number of the process, the path of its notebook below the server's folder ("" if it is none), and its runs.
          *
-         *         `problem` says why it does not tell of them, "" if it does.
+         *         `problem` says why it does not tell of them, "" if it does. `ended`: it has ended, and has left these records behind.
          */
         Kernel: {
+            /** @default false */
+            ended: boolean;
             notebook: string;
             pid: number;
             problem: string;
@@ -649,6 +668,13 @@ export interface components {
             up: boolean;
         };
         /**
+         * PastRequest
+         * @description A run of a kernel that has ended.
+         */
+        PastRequest: {
+            id: string;
+        };
+        /**
          * Preset
          * @description A form that is filled in.
          */
@@ -695,6 +721,8 @@ export interface components {
         /**
          * Run
          * @description A run, as its kernel tells of it (`mpidist.desk.record`): events (`about`: guessed), events per s, seconds, heights between 0 and 1.
+         *
+         *         `files`: where it was saved, below the server's folder.
          */
         Run: {
             about: boolean;
@@ -703,6 +731,8 @@ export interface components {
             ended: boolean;
             eta: number | null;
             failures: number;
+            /** @default [] */
+            files: string[];
             id: string;
             model: string;
             rate: number;
@@ -1453,6 +1483,37 @@ export interface operations {
                 "application/json": components["schemas"]["RunRequest"];
             };
         };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    forgotten: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
         responses: {
             /** @description the answer */
             200: {

@@ -6,6 +6,7 @@ What is computed is `mpidist.aim`; what is done where, and what happens when ran
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, cast
@@ -23,7 +24,7 @@ from .work import ENDED
 from .writing import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Generator, Mapping, Sequence
     from os import PathLike
     from pathlib import Path
 
@@ -41,8 +42,11 @@ class Run(Observed):
     """A plan at work; made by `Session.run`.
 
     It goes on in the background: look at `snapshot` or `progress`, `wait` for it, `stop` or `pause` it. Displayed in a
-    notebook it is a live view. All methods may be called from any thread.
+    notebook it is a live view. All methods may be called from any thread. `files`: where it was saved.
     """
+
+    files: tuple[str, ...] = ()
+    _on_saved: tuple[Callable[[], None], ...] = ()
 
     def __init__(
         self,
@@ -273,6 +277,14 @@ class Run(Observed):
         saved as such: the receipt in the file says what is missing.
         """
         save(self._to_keep(), path, started=self.started)
+        written = os.path.abspath(path)  # noqa: PTH100 (links stay as the user names them)
+        self.files = (*(each for each in self.files if each != written), written)
+        for tell in self._on_saved:
+            tell()
+
+    def when_saved(self, tell: Callable[[], None]) -> None:
+        """Call `tell` whenever it has been saved, in the thread that has done so."""
+        self._on_saved = (*self._on_saved, tell)
 
     def to_html(
         self, path: str | PathLike[str], *, log: Collection[str] = (), plots: Collection[Any] = ()

@@ -277,3 +277,11 @@ def test_a_run_in_the_panel(lab: Lab, tmp_path: Path) -> None:
     page.wait_for(page.ready, "the page again", timeout=60)
     page.wait_for(lambda: "stopped" in page.text(RUN), "the run, for one who comes back")
     assert not page.console()
+
+    lab.end_kernels()
+    page.wait_for(
+        lambda: "runs.ipynb (its kernel has ended)" in page.text(PANEL), "the run of a kernel that has ended"
+    )
+    assert "stopped" in page.text(RUN)
+    assert button(page, RUN, "Forget")
+    page.wait_for(lambda: not page.elements(RUN), "that it is forgotten")

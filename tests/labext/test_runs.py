@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,12 @@ import pytest
 
 import mpidist as md
 from mpidist.desk import Desk
+from mpidist.desk.past import remember
+from mpidist.desk.record import record_of
 from mpidist.plan import make_plan
 from mpidist.run import Run
 from mpidist.threadworld import ThreadWorld
+from mpidist.world.processes import ProcessId
 from mpidist_labext.root import below, set_root
 
 if TYPE_CHECKING:
@@ -76,3 +80,27 @@ def test_a_notebook_elsewhere_has_its_name(tmp_path: Path) -> None:
     set_root(tmp_path)
     assert below("/somewhere/else.ipynb") == "else.ipynb"
     assert below("") == ""
+
+
+async def test_runs_of_kernels_that_have_ended_are_told_until_they_are_forgotten(
+    ask: Ask, desk: Desk, jp_root_dir: Path
+) -> None:
+    (jp_root_dir / "out.h5").touch()
+    record = {
+        **record_of(
+            run := Run(make_plan({"n": md.count(md.open(f"{DIMUON}:Events").nMuon)}), ThreadWorld(1)), "abc"
+        ),
+        "files": [str(jp_root_dir / "out.h5"), str(jp_root_dir / "gone.h5"), "/etc/passwd"],
+    }
+    run.wait()
+    notebook = str(jp_root_dir / "work" / "higgs.ipynb")
+    remember({**record, "state": "running"}, ProcessId(os.getpid(), 1.0), notebook)
+    remember({"id": "other", "started": 1.0}, ProcessId(os.getpid(), 1.0), notebook)  # of another version
+    (kernel,) = json.loads((await ask("runs")).body)["kernels"]
+    assert (kernel["notebook"], kernel["ended"]) == ("work/higgs.ipynb", True)
+    (told,) = kernel["runs"]
+    assert (told["id"], told["state"], told["files"]) == (run.id, "lost", ["out.h5"])
+    assert (await ask("runs", "past", run.id, method="DELETE")).code == 200
+    assert (await ask("runs", "past", run.id, method="DELETE")).code == 404
+    assert (await ask("runs", "past", "..%2Fx", method="DELETE")).code == 400
+    assert (jp_root_dir / "out.h5").exists()

@@ -34,6 +34,17 @@ describe('RunsModel', () => {
     expect(server.listener).toBeNull();
   });
 
+  it('forgets, and says what came of it', async () => {
+    const server = new Server();
+    const model = new RunsModel(server, server);
+    server.answer = { words: 'run x is not listed any more' };
+    await model.forget('x');
+    expect(model.words).toBe('run x is not listed any more');
+    server.answer = new Refused('there is no run x', 404);
+    await model.forget('x');
+    expect(model.words).toBe('there is no run x');
+  });
+
   it('steers, and says what came of it', async () => {
     const server = new Server();
     const model = new RunsModel(server, server);

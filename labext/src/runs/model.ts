@@ -59,6 +59,16 @@ export class RunsModel {
     this._changed.emit();
   }
 
+  /** List a run no more whose kernel has ended. */
+  async forget(id: string): Promise<void> {
+    try {
+      this.words = (await this.api.ask('delete', '/mpidist/api/runs/past/{id}', { places: { id } })).words;
+    } catch (error) {
+      this.words = error instanceof Refused ? error.message : String(error);
+    }
+    this._changed.emit();
+  }
+
   /** Say something that the user should know. */
   say(words: string): void {
     this.words = words;

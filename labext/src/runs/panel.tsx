@@ -14,6 +14,8 @@ export interface IProps {
   jump(notebook: string, run: Wire['Run']): Promise<void>;
   /** Show the live view of a run in a tab of its own. */
   open(notebook: string, run: Wire['Run']): Promise<void>;
+  /** Show a file of results. */
+  show(path: string): void;
 }
 
 export function RunsView(props: IProps): React.JSX.Element {
@@ -27,7 +29,7 @@ export function RunsView(props: IProps): React.JSX.Element {
         <p className="jp-mpidist-Faint">{trans.__('No kernel has runs.')}</p>
       )}
       {kernels?.map(kernel => (
-        <section key={kernel.pid} aria-label={name(kernel, trans)}>
+        <section key={`${kernel.pid} ${kernel.ended}`} aria-label={name(kernel, trans)}>
           <h3>{name(kernel, trans)}</h3>
           {kernel.problem && <Problem words={kernel.problem} />}
           <ul>
@@ -45,10 +47,11 @@ export function RunsView(props: IProps): React.JSX.Element {
 }
 
 function name(kernel: Wire['Kernel'], trans: TranslationBundle): string {
-  return kernel.notebook || trans.__('process %1', kernel.pid);
+  const known = kernel.notebook || trans.__('process %1', kernel.pid);
+  return kernel.ended ? trans.__('%1 (its kernel has ended)', known) : known;
 }
 
-function RunCard({ run, kernel, model, trans, jump, open }: IProps & { run: Wire['Run']; kernel: Wire['Kernel'] }): React.JSX.Element {
+function RunCard({ run, kernel, model, trans, jump, open, show }: IProps & { run: Wire['Run']; kernel: Wire['Kernel'] }): React.JSX.Element {
   const labels: Record<Act, string> = { pause: trans.__('Pause'), resume: trans.__('Resume'), stop: trans.__('Stop') };
   const part = run.total ? run.done / run.total : 0;
   const place = run.cell && kernel.notebook;
@@ -71,13 +74,17 @@ function RunCard({ run, kernel, model, trans, jump, open }: IProps & { run: Wire
       {run.verdict && <div className="jp-mpidist-Faint">{run.verdict}</div>}
       {run.words && <Problem words={run.words} />}
       <div className="jp-mpidist-Buttons">
-        {acts(run.state).map(act => (
+        {(kernel.ended ? [] : acts(run.state)).map(act => (
           <Button key={act} label={labels[act]} act={() => void model.act(kernel.pid, run.id, act)} />
         ))}
         {place && <Button label={trans.__('Cell')} hint={trans.__('the cell that shows it')} act={() => void jump(kernel.notebook, run)} />}
         {place && run.model && (
           <Button label={trans.__('View')} hint={trans.__('its live view in a tab of its own')} act={() => void open(kernel.notebook, run)} />
         )}
+        {run.files?.map(file => (
+          <Button key={file} label={file.split('/').pop() || file} hint={trans.__('shows the results in %1', file)} act={() => show(file)} />
+        ))}
+        {kernel.ended && <Button label={trans.__('Forget')} hint={trans.__('lists it no more; files stay')} act={() => void model.forget(run.id)} />}
       </div>
     </li>
   );

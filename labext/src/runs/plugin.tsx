@@ -33,7 +33,8 @@ export const runs: JupyterFrontEndPlugin<void> = {
         }
       });
     const toView = (path: string, run: Wire['Run']) => told(() => openView(app, path, run));
-    const draw = (shown: RunsModel) => <RunsView model={shown} trans={trans} jump={toCell} open={toView} />;
+    const show = (path: string) => void app.commands.execute('docmanager:open', { path });
+    const draw = (shown: RunsModel) => <RunsView model={shown} trans={trans} jump={toCell} open={toView} show={show} />;
     panel.addSection(new Section('mpidist-runs', trans.__('Runs'), model, draw), 20);
   }
 };

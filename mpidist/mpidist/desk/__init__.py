@@ -7,6 +7,7 @@ folder that says where it is. Nothing is done for it while nobody asks.
 from __future__ import annotations
 
 from .desk import Desk, own_desk
+from .past import Past, forget, past
 from .visits import Place, ask, places
 
-__all__ = ["Desk", "Place", "ask", "own_desk", "places"]
+__all__ = ["Desk", "Past", "Place", "ask", "forget", "own_desk", "past", "places"]

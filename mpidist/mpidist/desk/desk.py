@@ -28,6 +28,7 @@ from mpidist.work import ENDED
 from mpidist.world.processes import ProcessId, machine
 from mpidist.world.registry import state_folder
 
+from .past import remember
 from .record import record_of
 from .seats import Seats
 
@@ -67,12 +68,25 @@ class Desk:
             self._runs[run.id], self._sessions[run.id] = run, session
         held = weakref.ref(run)
 
+        begun: list[bool] = []
+
         def keep(snapshot: Snapshot) -> None:
             found = held()
-            if snapshot.final and found is not None:
+            if found is None:
+                return
+            if snapshot.final:
                 self._keep(found)
+            if snapshot.final or not begun:
+                begun.append(True)
+                self._leave_behind(found)
+
+        def saved() -> None:
+            found = held()
+            if found is not None:
+                self._leave_behind(found)
 
         run.subscribe(keep)
+        run.when_saved(saved)
         self._begin()
 
     def seat(self, session: Seated) -> None:
@@ -97,6 +111,16 @@ class Desk:
             self._last.move_to_end(run.id)
             while len(self._last) > KEPT:
                 self._last.popitem(last=False)
+
+    def _leave_behind(self, run: Run) -> None:
+        """For those who look when this kernel has ended."""
+        own, notebook = ProcessId.of(os.getpid()), os.environ.get("JPY_SESSION_NAME", "")
+        if own is None or not notebook:
+            return
+        try:
+            remember(record_of(run, self._sessions[run.id]), own, notebook)
+        except (OSError, MpidistError) as error:  # as in `_begin`
+            logger.debug("the run %s is not remembered: %s", run.id, error)
 
     def records(self) -> list[dict[str, Any]]:
         """All runs, those that began last first."""

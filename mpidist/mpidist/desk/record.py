@@ -23,7 +23,7 @@ def record_of(run: Run, session: str) -> dict[str, Any]:
     """A run as it is now, for JSON.
 
     `done` and `total` are events (`about`: files that are not scanned yet are guessed), `rate` events per s, `eta` s; `sparkline` at most 60 heights between 0 and 1 of the histogram
-    `sparkline_of`; `model` and `cell` are its view in a notebook, "" if it is not displayed.
+    `sparkline_of`; `model` and `cell` are its view in a notebook, "" if it is not displayed; `files`: where it was saved.
     """
     progress, snapshot, state = run.progress, run.snapshot, run.state
     name, heights = ("", []) if snapshot is None else _sparkline(snapshot)
@@ -47,6 +47,7 @@ def record_of(run: Run, session: str) -> dict[str, Any]:
         "ended": state in ENDED,
         "model": str(getattr(view, "model_id", None) or ""),
         "cell": str(getattr(view, "cell", "")),
+        "files": list(run.files),
     }
 
 

@@ -8,6 +8,7 @@ logs)::
     <state>/session-3b1a…/          the runs of a session that go on without a kernel, removed with its last world
     <state>/desks/4711.json         where a process tells others of its runs (mpidist.desk)
     <state>/asked/3b1a….json        a session that was asked for without a kernel (mpidist.holder)
+    <state>/past/8f2a….json         a run of a notebook whose kernel may have ended (mpidist.desk.past)
     <state>/logs/job-4711.log       outputs of ranks that have died or did not come up
     <state>/saved/….h5              what runs had when the time of their ranks was over
 
