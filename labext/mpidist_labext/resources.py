@@ -34,6 +34,8 @@ from .schema.resources import (
     Choices,
     Estimate,
     EstimateRequest,
+    Files,
+    FilesRequest,
     Held,
     Job,
     JobRequest,
@@ -154,6 +156,7 @@ def session_state(info: SessionInfo, jobs: dict[str, Job], told: Mapping[str, An
         not info.in_use,
         info.held,
         tuple(msgspec.convert(each, Request) for each in told.get("requests", ())),
+        msgspec.convert(told["files"], Files) if told.get("files") else None,
     )
 
 
@@ -311,6 +314,11 @@ def withdraw(request: WithdrawRequest) -> Done:
     )
 
 
+def files(request: FilesRequest) -> Done:
+    """Bring files of the folder that a session keeps in step to its ranks, or results back."""
+    return Done(tell(_kernel_of(request.id), {"do": request.act, "session": request.id}))
+
+
 def _kernel_of(session: str) -> int:
     """The process that has this session."""
     for info in mpidist.sessions():
@@ -389,6 +397,14 @@ ROUTES = (
         WithdrawRequest,
         Done,
         "take back a request for further ranks",
+    ),
+    Route(
+        "POST",
+        "resources/sessions/{id}/files",
+        files,
+        FilesRequest,
+        Done,
+        "bring files to the ranks, or results back",
     ),
 )
 

@@ -242,6 +242,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/mpidist/api/resources/sessions/{id}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** bring files to the ranks, or results back */
+        post: operations["files"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/mpidist/api/resources/sessions/{id}/release": {
         parameters: {
             query?: never;
@@ -527,6 +544,35 @@ export interface components {
             path: string;
         };
         /**
+         * Files
+         * @description A folder with `count` files that a session keeps in step. `problem`: what went wrong last, "" for nothing.
+         */
+        Files: {
+            count: number;
+            folder: string;
+            nodes: components["schemas"]["FilesNode"][];
+            problem: string;
+            state: string;
+        };
+        /**
+         * FilesNode
+         * @description How far a node is in step: `state` as in `mpidist.sync.status`, `words` with its numbers.
+         */
+        FilesNode: {
+            host: string;
+            state: string;
+            words: string;
+        };
+        /**
+         * FilesRequest
+         * @description Files to the ranks of a session ("push"), or results back from them ("pull").
+         */
+        FilesRequest: {
+            /** @enum {unknown} */
+            act: "pull" | "push";
+            id: string;
+        };
+        /**
          * Glance
          * @description The values of the first events of a column.
          *
@@ -782,9 +828,11 @@ export interface components {
          * @description A session on this machine. `kernel`: the process that has it, `notebook`: its file, "" if that is not known.
          *
          *         `orphaned`: that has ended, and the ranks go on for a while. `held`: no kernel has it yet, `kernel` only keeps it.
-         *         `requests`: further ranks that it waits for.
+         *         `requests`: further ranks that it waits for. `files`: the folder that it keeps in step, None for none.
          */
         Session: {
+            /** @default null */
+            files: components["schemas"]["Files"] | null;
             /** @default false */
             held: boolean;
             id: string;
@@ -1349,6 +1397,41 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["AddRequest"];
+            };
+        };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    files: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FilesRequest"];
             };
         };
         responses: {

@@ -239,6 +239,11 @@ class Session(Shown):
         made.push()
         return made
 
+    @property
+    def synced(self) -> Sync | None:
+        """What `sync` gave, while it goes on."""
+        return None if self._sync is None or self._sync.stopped else self._sync
+
     def _end_sync(self, world: World | None = None) -> None:
         """Fetch the results of a world that is about to end, or of all; what cannot be fetched is told."""
         if self._sync is None:

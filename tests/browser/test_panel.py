@@ -135,10 +135,18 @@ def test_ranks_from_the_panel(lab: Lab, cluster: dict[str, str], tmp_path: Path)
     assert not page.console()
 
 
+SYNC = """
+from pathlib import Path
+Path("analysis").mkdir(exist_ok=True)
+Path("analysis/cuts.py").write_text("LIMIT = 20")
+sync = session.sync("analysis")
+"""
+
+
 def test_ranks_without_a_notebook(lab: Lab, cluster: dict[str, str], tmp_path: Path) -> None:
     wrap = ("--nodes=2", "--exclusive", "--time=4", "--output=/dev/null", "--wrap=sleep 240")
     full = says(cluster, "sbatch", "--parsable", *wrap)
-    page = lab.open("later.ipynb", [""])
+    page = lab.open("later.ipynb", ["", SYNC])
     page.script("app.shell.activateById('mpidist-panel')")
     page.wait_for(lambda: page.elements(f"{PANEL} input[type=radio]"), "the form")
     page.elements(f"{PANEL} input[type=radio]")[1].click()
@@ -170,6 +178,14 @@ def test_ranks_without_a_notebook(lab: Lab, cluster: dict[str, str], tmp_path: P
     )
     page.wait_for(lambda: page.prompt(0) == "1", "the cell")
     page.check_cell(0)
+
+    page.run(1)
+    page.check_cell(1)
+    page.wait_for(
+        lambda: "analysis: 1 file, in step" in page.text(f"{PANEL} [data-files]"), "the folder in step"
+    )
+    assert button(page, f"{PANEL} [data-files]", "Push")
+    page.wait_for(lambda: "files go to the ranks" in page.text(PANEL), "the answer")
 
     page.elements(f"{PANEL} input[type=radio]")[0].click()
     page.wait_for(lambda: button(page, f"{PANEL} [data-session]", "Add ranks"), "the button")

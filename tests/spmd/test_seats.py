@@ -112,6 +112,27 @@ def test_a_request_is_taken_back(session: md.Session, desk: Place) -> None:
     assert len(session.worlds) == 1
 
 
+def test_the_folder_that_is_kept_in_step(session: md.Session, desk: Place, tmp_path: Path) -> None:
+    with pytest.raises(WorldError, match="keeps no folder in step"):
+        ask(desk, {"do": "push", "session": session.id}, 10)
+    assert told(desk, session)["files"] is None
+    folder = tmp_path / "analysis"
+    folder.mkdir()
+    (folder / "numbers.txt").write_text("1")
+    sync = session.sync(folder, copy=True)
+    files = told(desk, session)["files"]
+    assert (files["count"], files["state"], len(files["nodes"])) == (1, "in step", 1)
+    (folder / "numbers.txt").write_text("2")
+    assert sync.status().state == "behind"
+    assert "files go to the ranks" in ask(desk, {"do": "push", "session": session.id}, 10)
+    deadline = time.monotonic() + LONG
+    while sync.status().state != "in step" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert sync.status().state == "in step"
+    sync.stop()
+    assert told(desk, session)["files"] is None
+
+
 @pytest.mark.parametrize(
     ("question", "words"),
     [

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -553,3 +556,46 @@ def test_many_small_results_come_with_few_questions(folder: Path) -> None:
     sync.pull()
     assert listed(folder / "results") == listed(results)
     assert world.calls == ["found", "read_small", "read", "taken"]
+
+
+def test_a_display_is_told_without_waiting_and_what_is_begun_goes_on_behind(folder: Path) -> None:
+    nodes = Nodes("a")
+    sync = Sync(folder, lambda: [nodes])
+    first = sync.glimpse()
+    assert first is not None
+    assert first.nodes == ()
+    sync.push()
+    held, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with sync._lock:
+            held.set()
+            go.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(60)
+    assert sync.glimpse() is first  # files are on their way
+    go.set()
+    holder.join()
+    sync._glimpse = (0.0, None)
+    seen = sync.glimpse()
+    assert seen is not None
+    assert (seen.state, len(seen.nodes)) == ("in step", 1)
+    (folder / "cuts_of_test.py").write_text("VALUE = 2\n")
+    assert sync.glimpse() is seen  # a moment old
+    sync.attempt("push")
+    until(lambda: sync.status().state == "in step")
+    shutil.rmtree(folder)
+    sync.attempt("push")
+    until(lambda: "is not there any more" in sync._problem)
+    gone = sync.glimpse()
+    assert gone is not None
+    assert "is not there any more" in gone.problem
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -11,6 +11,9 @@ __all__ = [
     "Choices",
     "Estimate",
     "EstimateRequest",
+    "Files",
+    "FilesNode",
+    "FilesRequest",
     "Held",
     "Job",
     "JobRequest",
@@ -72,11 +75,36 @@ class Request(Struct, frozen=True):
     words: str
 
 
+class FilesNode(Struct, frozen=True):
+    """How far a node is in step: `state` as in `mpidist.sync.status`, `words` with its numbers."""
+
+    host: str
+    state: str
+    words: str
+
+
+class Files(Struct, frozen=True):
+    """A folder with `count` files that a session keeps in step. `problem`: what went wrong last, "" for nothing."""
+
+    folder: str
+    count: int
+    state: str
+    problem: str
+    nodes: tuple[FilesNode, ...]
+
+
+class FilesRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """Files to the ranks of a session ("push"), or results back from them ("pull")."""
+
+    id: SessionId
+    act: Literal["push", "pull"]
+
+
 class Session(Struct, frozen=True):
     """A session on this machine. `kernel`: the process that has it, `notebook`: its file, "" if that is not known.
 
     `orphaned`: that has ended, and the ranks go on for a while. `held`: no kernel has it yet, `kernel` only keeps it.
-    `requests`: further ranks that it waits for.
+    `requests`: further ranks that it waits for. `files`: the folder that it keeps in step, None for none.
     """
 
     id: str
@@ -87,6 +115,7 @@ class Session(Struct, frozen=True):
     orphaned: bool
     held: bool = False
     requests: tuple[Request, ...] = ()
+    files: Files | None = None
 
 
 class Held(Struct, frozen=True):

@@ -145,17 +145,19 @@ describe('ResourcesModel', () => {
   it('has a kernel add and release ranks', async () => {
     const server = await begun({ place: 'local', ranks: 3 });
     const path = '/mpidist/api/resources/sessions/{id}/';
-    for (const what of ['add', 'release', 'withdraw']) {
+    for (const what of ['add', 'release', 'withdraw', 'files']) {
       server.answers[path + what] = { words: what };
     }
     await server.model.add('0a');
     expect(server.model.words).toBe('add');
     await server.model.release('0a', 'w');
     await server.model.withdraw('0a', 'r');
-    expect(server.asked.slice(-3).map(each => each[2])).toEqual([
+    await server.model.files('0a', 'pull');
+    expect(server.asked.slice(-4).map(each => each[2])).toEqual([
       { id: '0a', place: 'local', ranks: 3, form: EMPTY },
       { id: '0a', world: 'w' },
-      { id: '0a', request: 'r' }
+      { id: '0a', request: 'r' },
+      { id: '0a', act: 'pull' }
     ]);
   });
 

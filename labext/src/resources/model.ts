@@ -7,7 +7,7 @@ import type { IEvents, Told } from '../events';
 
 export type Form = Required<Wire['SlurmForm']>;
 /** What can be done to a session whose kernel goes on. */
-type Act = `/mpidist/api/resources/sessions/{id}/${'add' | 'release' | 'withdraw'}`;
+type Act = `/mpidist/api/resources/sessions/{id}/${'add' | 'release' | 'withdraw' | 'files'}`;
 export type Place = 'local' | 'slurm';
 
 export const EMPTY: Form = {
@@ -219,6 +219,11 @@ export class ResourcesModel {
 
   async withdraw(id: string, request: string): Promise<void> {
     await this.act('/mpidist/api/resources/sessions/{id}/withdraw', id, { id, request });
+  }
+
+  /** Bring files to the ranks of a session, or results back. */
+  async files(id: string, act: 'push' | 'pull'): Promise<void> {
+    await this.act('/mpidist/api/resources/sessions/{id}/files', id, { id, act });
   }
 
   private async act<P extends Act>(path: P, id: string, body: Body<P, 'post'>): Promise<void> {

@@ -70,6 +70,7 @@ function SessionCard({ session, model, trans, run }: IProps & { session: Wire['S
           <Button label={trans.__('Cancel')} act={() => void model.withdraw(session.id, request.name)} />
         </div>
       ))}
+      {session.files && <Files session={session.id} files={session.files} model={model} trans={trans} />}
       <div className="jp-mpidist-Faint">
         {session.held
           ? held?.state === 'ready'
@@ -99,6 +100,45 @@ function SessionCard({ session, model, trans, run }: IProps & { session: Wire['S
         </div>
       )}
     </li>
+  );
+}
+
+interface IFiles {
+  session: string;
+  files: Wire['Files'];
+  model: ResourcesModel;
+  trans: TranslationBundle;
+}
+
+/** The folder that a session keeps in step with its ranks. */
+function Files({ session, files, model, trans }: IFiles): React.JSX.Element {
+  const state: Record<string, string> = {
+    'in step': trans.__('in step'),
+    behind: trans.__('behind'),
+    conflict: trans.__('conflict'),
+    unreachable: trans.__('unreachable')
+  };
+  return (
+    <div data-files={files.state}>
+      <div className="jp-mpidist-Row">
+        <span title={files.folder}>
+          {trans._n('%2: %1 file', '%2: %1 files', files.count, files.folder.split('/').pop() ?? '')}, <b>{state[files.state] ?? files.state}</b>
+        </span>
+        <span>
+          <Button label={trans.__('Push')} hint={trans.__('brings changed files to the ranks now; each run does so, too')} act={() => void model.files(session, 'push')} />
+          <Button label={trans.__('Pull')} hint={trans.__('fetches results from the ranks now')} act={() => void model.files(session, 'pull')} />
+        </span>
+      </div>
+      {files.problem && <Problem words={files.problem} />}
+      {files.nodes
+        .filter(node => node.state !== 'in step')
+        .slice(0, MOST_NODES)
+        .map(node => (
+          <div key={node.host} className="jp-mpidist-Faint">
+            {node.host}: {node.words}
+          </div>
+        ))}
+    </div>
   );
 }
 

@@ -4,6 +4,7 @@
 {"do": "add", "session": id, "kind": "slurm", "values": {...}}       asks for further ranks (see `launcher_of`); runs go on meanwhile
 {"do": "withdraw", "session": id, "request": name}                   takes a request back
 {"do": "release", "session": id, "world": name}                      ends one of its worlds
+{"do": "push", "session": id}, {"do": "pull", "session": id}          begins to bring files of its folder to the ranks, or results back
 {"do": "close", "session": id}                                       ends it
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mpidist.errors import WorldError
 from mpidist.world.launcher import ranks_of
@@ -30,6 +31,16 @@ MOST_SECONDS = 5.0
 """For which ranks are waited for at most when they are asked what they take."""
 
 
+class Synced(Protocol):
+    """What is needed of a `mpidist.sync.Sync`."""
+
+    def glimpse(self) -> Any:
+        """Its state as of some seconds ago, or None."""
+
+    def attempt(self, what: Literal["push", "pull"]) -> None:
+        """Begin to bring files."""
+
+
 class Seated(Protocol):
     """What is needed of a `mpidist.session.Session`."""
 
@@ -42,6 +53,10 @@ class Seated(Protocol):
     @property
     def requests(self) -> Sequence[Request[World]]:
         """Worlds that have been asked for."""
+
+    @property
+    def synced(self) -> Synced | None:
+        """The folder that is kept in step."""
 
     def request(self, launcher: Launcher) -> Request[World]:
         """Ask for further ranks in the background."""
@@ -56,7 +71,7 @@ class Seated(Protocol):
 class Seats:
     """See the module. It holds no session alive."""
 
-    asked = ("sessions", "add", "withdraw", "release", "close")
+    asked = ("sessions", "add", "withdraw", "release", "push", "pull", "close")
 
     def __init__(self) -> None:
         self._sessions: weakref.WeakValueDictionary[str, Seated] = weakref.WeakValueDictionary()
@@ -89,6 +104,13 @@ class Seats:
             raise WorldError(f"session {session.id} does not wait for {name!r} any more")
         if what == "release":
             return _release(session, str(question.get("world")))
+        if what in ("push", "pull"):
+            if session.synced is None:
+                raise WorldError(
+                    f"session {session.id} keeps no folder in step. Hint: session.sync(...) in its notebook."
+                )
+            session.synced.attempt(what)
+            return f"files go {'to' if what == 'push' else 'back from'} the ranks of session {session.id}"
         session.close()
         return f"session {session.id} is ended"
 
@@ -120,6 +142,22 @@ def _record(session: Seated, seconds: float) -> dict[str, Any]:
             for request in tuple(session.requests)
             if request.state == "waiting"
         ],
+        "files": _files(session.synced),
+    }
+
+
+def _files(synced: Synced | None) -> dict[str, Any] | None:
+    """The folder that is kept in step; None if there is none, or nothing is known of it yet."""
+    seen = None if synced is None else synced.glimpse()
+    if seen is None:
+        return None
+    nodes = [{"host": node.node, "state": node.state, "words": node.words} for node in seen.nodes]
+    return {
+        "folder": seen.folder,
+        "count": seen.files,
+        "state": seen.state,
+        "problem": seen.problem,
+        "nodes": nodes,
     }
 
 

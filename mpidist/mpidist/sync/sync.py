@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mpidist.errors import MpidistError, SyncError
 from mpidist.sync import modules, place
@@ -41,6 +41,8 @@ logger = logging.getLogger("mpidist")
 
 PATIENCE = 5.0
 """Seconds that ranks have to answer when the session ends."""
+GLIMPSE_SECONDS, FRESH_SECONDS, SPARING = 0.1, 2.0, 50.0
+"""How long a display waits; how old what it gets may be, at least, and in times of what a look takes."""
 FREE_SECONDS = 2.0
 """How long after the end of a run its ranks may take to be free."""
 
@@ -73,6 +75,7 @@ class Sync:
         self._problem = ""
         self._added = False
         self._here = Here(self.folder)
+        self._glimpse: tuple[float, Status | None] = (0.0, None)
         self.stopped = False
         self._scan()  # what is wrong with the folder is told before anything is done
 
@@ -111,6 +114,42 @@ class Sync:
         """How far the ranks are in step, by a look at the notebook's folder; no rank is asked. Raises SyncError like `push`."""
         with self._lock:
             return self._status(self._scan())
+
+    def glimpse(self) -> Status | None:
+        """The state as of some seconds ago, for a display that asks again and again: large folders are looked at less often.
+
+        Waits for nothing: None while files are on their way for the first time.
+        """
+        if not self._lock.acquire(timeout=GLIMPSE_SECONDS):
+            return self._glimpse[1]
+        try:
+            until, seen = self._glimpse
+            began = time.monotonic()
+            if began < until or self.stopped:
+                return seen
+            try:
+                seen = self.status()
+            except SyncError as error:
+                seen = Status(str(self.folder), 0, (), str(error))
+            took = time.monotonic() - began
+            self._glimpse = (began + max(FRESH_SECONDS, SPARING * took), seen)
+            return seen
+        finally:
+            self._lock.release()
+
+    def attempt(self, what: Literal["push", "pull"]) -> None:
+        """Begin with `push` or `pull` in the background; what goes wrong is in the `problem` of the state."""
+
+        def work() -> None:
+            try:
+                self.push() if what == "push" else self.pull()
+            except MpidistError as error:
+                self._problem = str(error)
+            else:
+                self._problem = ""
+            self._glimpse = (0.0, self._glimpse[1])
+
+        threading.Thread(target=work, name=f"mpidist-{what}", daemon=True).start()
 
     def stop(self, *, timeout: float | None = None) -> None:
         """Fetch results a last time and remove the copies; waits until ranks are free, or for `timeout` s. The notebook's folder stays as it is.
