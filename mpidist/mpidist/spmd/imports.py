@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mpidist.lazy.own import Source
 
-__all__ = ["Imports", "accept", "forget", "packed"]
+__all__ = ["Imports", "accept", "drop", "forget", "packed"]
 
 
 class Imports(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -39,7 +39,7 @@ class Imports(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return
         self._sources |= {source.name: source for source in sources}
         for name in self._sources:
-            sys.modules.pop(name, None)
+            drop(name)
         for source in sources:  # so that tracebacks show the lines
             text = source.text.decode(errors="replace")
             linecache.cache[source.file] = (len(text), None, text.splitlines(keepends=True), source.file)
@@ -78,6 +78,15 @@ class Imports(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Run the text of the module."""
         source = self._sources[module.__name__]
         exec(compile(source.text, source.file, "exec"), module.__dict__)  # noqa: S102 (the user's own, as every import)
+
+
+def drop(name: str) -> None:
+    """Import a module anew when it is next asked for."""
+    module = sys.modules.pop(name, None)
+    parent, _, last = name.rpartition(".")
+    # `from package import module` takes the package's attribute, and a package without __init__.py stays.
+    if module is not None and getattr(sys.modules.get(parent), last, None) is module:
+        delattr(sys.modules[parent], last)
 
 
 _imports: list[Imports] = []

@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mpidist.spmd.imports import forget
+from mpidist.spmd.imports import drop, forget
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from types import ModuleType
 
 __all__ = ["FOLDER", "enter", "exit_"]
 
@@ -59,15 +58,7 @@ def _forget(folder: str, notebook: str, sources: Collection[str]) -> None:
         if not file or name == "__main__" or name.split(".")[0].startswith("mpidist"):
             continue
         if os.path.realpath(file) in files:
-            _drop(name, module)
-
-
-def _drop(name: str, module: ModuleType) -> None:
-    del sys.modules[name]
-    parent, _, last = name.rpartition(".")
-    # `from package import module` takes the package's attribute, and a package without __init__.py stays.
-    if parent in sys.modules and getattr(sys.modules[parent], last, None) is module:
-        delattr(sys.modules[parent], last)
+            drop(name)
 
 
 def has_modules(paths: Collection[str]) -> bool:

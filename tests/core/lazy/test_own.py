@@ -127,7 +127,11 @@ def test_modules_of_packages_and_what_they_import(module: Callable[..., Any]) ->
 
 def test_a_folder_without_init_is_a_package_too(module: Callable[..., Any]) -> None:
     select = module("def select(x):\n    return x + 1\n", "my_space.select")
-    assert on_a_rank(dumps(select.select)) == ["8.0"]
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec("def mine(x):\n    from my_space import select\n    return select.select(x)", scope)
+    before = dumps(select.select), dumps(scope["mine"])
+    module("def select(x):\n    return x + 2\n", "my_space.select")
+    assert on_a_rank(*before, dumps(scope["mine"])) == ["8.0", "8.0", "9.0"]
 
 
 def test_locks_and_other_things_stay_in_the_module(module: Callable[..., Any]) -> None:
