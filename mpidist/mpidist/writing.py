@@ -13,7 +13,7 @@ from .errors import DatasetError
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["check_writable", "write_whole"]
+__all__ = ["check_writable", "write_private", "write_whole"]
 
 
 def write_whole(path: str | PathLike[str], data: bytes) -> None:
@@ -43,6 +43,18 @@ def write_whole(path: str | PathLike[str], data: bytes) -> None:
             "Hint: nothing was changed there; save to another place, or make room."
         )
         raise DatasetError(msg) from error
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a note for this user only (mode 0600): readers see the old or the new one, never a part. Its folder is there. Raises OSError."""
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".", delete=False) as temporary:
+        try:
+            temporary.write(text)
+            temporary.flush()
+        except OSError:
+            Path(temporary.name).unlink()
+            raise
+    Path(temporary.name).replace(file)
 
 
 def check_writable(path: str | PathLike[str]) -> None:

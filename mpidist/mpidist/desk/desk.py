@@ -27,6 +27,7 @@ from mpidist.errors import MpidistError
 from mpidist.work import ENDED
 from mpidist.world.processes import ProcessId, machine
 from mpidist.world.registry import state_folder
+from mpidist.writing import write_private
 
 from .past import remember
 from .record import record_of
@@ -178,9 +179,8 @@ class Desk:
             "machine": machine(),
             "notebook": os.environ.get("JPY_SESSION_NAME", ""),
         }
-        with tempfile.NamedTemporaryFile("w", dir=notes, prefix=".", delete=False) as file:  # mode 0600
-            json.dump(note, file)
-        self._note = Path(file.name).replace(notes / f"{own.pid}.json")
+        self._note = notes / f"{own.pid}.json"
+        write_private(self._note, json.dumps(note))
         threading.Thread(target=server.serve_forever, args=(0.5,), name="mpidist-desk", daemon=True).start()
         atexit.register(self.close)
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpidist.work import ENDED
 from mpidist.world.processes import ProcessId, machine
 from mpidist.world.registry import state_folder
+from mpidist.writing import write_private
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["FOLDER", "Past", "forget", "past", "remember"]
 
@@ -47,9 +49,7 @@ def remember(record: dict[str, Any], process: ProcessId, notebook: str) -> None:
         "notebook": notebook,
         "record": record,
     }
-    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".", delete=False) as file:  # mode 0600
-        json.dump(note, file)
-    Path(file.name).replace(folder / f"{record['id']}.json")
+    write_private(folder / f"{record['id']}.json", json.dumps(note))
     for old in sorted(folder.glob("*.json"), key=_written)[:-KEPT]:
         old.unlink(missing_ok=True)
 

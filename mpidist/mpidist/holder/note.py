@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mpidist.world import state_folder
 from mpidist.world.processes import ProcessId, machine
+from mpidist.writing import write_private
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["FOLDER", "Note", "State", "notes"]
 
@@ -77,14 +79,7 @@ class Note:
         """Save, so that readers see the old or the new note. Raises OSError."""
         file = _file(self.session)
         file.parent.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".", delete=False) as temporary:
-            try:
-                json.dump(asdict(self), temporary)
-                temporary.flush()
-            except OSError:
-                Path(temporary.name).unlink()
-                raise
-        Path(temporary.name).replace(file)  # made with mode 0600
+        write_private(file, json.dumps(asdict(self)))
 
     def remove(self) -> None:
         """Forget it."""

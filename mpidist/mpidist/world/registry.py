@@ -34,6 +34,7 @@ import platformdirs
 from mpidist.errors import WorldError
 from mpidist.world import keeper
 from mpidist.world.processes import MARK, ProcessId, end, machine, marked
+from mpidist.writing import write_private
 
 __all__ = ["Record", "SessionInfo", "new_id", "sessions", "start_keeper", "state_folder"]
 
@@ -125,15 +126,7 @@ class Record:
 
     def write(self) -> None:
         """Save, so that readers see the old or the new record, never a part."""
-        text = json.dumps(asdict(self))
-        with tempfile.NamedTemporaryFile("w", dir=self.file.parent, prefix=".", delete=False) as temporary:
-            try:
-                temporary.write(text)
-                temporary.flush()
-            except OSError:
-                Path(temporary.name).unlink()
-                raise
-        Path(temporary.name).replace(self.file)  # made with mode 0600
+        write_private(self.file, json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, file: Path) -> Self | None:
