@@ -16,7 +16,7 @@ import h5py
 import mpidist as md
 from mpidist.datasets import Reader, stamp_of
 from mpidist.datasets.forms import column_of, nodes
-from mpidist.datasets.opening import open_file
+from mpidist.datasets.opening import is_hdf5, magic, open_file
 from mpidist.datasets.roots import open_directory, remote_hint, trees_in
 from mpidist.datasets.scan import known_columns, scan_open
 from mpidist.datasets.storage import is_remote
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Tree", "columns_of", "contents_of", "tree_of"]
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".he5")
 PACKED = {b"ZL": "zlib", b"CS": "old zlib", b"XZ": "lzma", b"L4": "lz4", b"ZS": "zstd"}
 MOST_OBJECTS = 1000
 MOST_COLUMNS = 200
@@ -45,14 +43,12 @@ def contents_of(name: str) -> dict[str, Any]:
     """As `mpidist_labext.schema.data.Contents`, without the path. Raises DatasetError, or what a reader stumbles over."""
     if not is_remote(name):
         size = Path(name).stat().st_size
-        with Path(name).open("rb") as stream:
-            magic = stream.read(len(HDF5_MAGIC))
-        if magic == HDF5_MAGIC:
+        if is_hdf5(name):
             return {"name": name, "size": size, **_hdf5(name)}
-        if not magic.startswith(b"root"):
-            what = "it is empty" if size == 0 else f"it has {size} bytes and begins with {magic!r}"
+        if not magic(name).startswith(b"root"):
+            what = "it is empty" if size == 0 else f"it has {size} bytes and begins with {magic(name)!r}"
             raise md.errors.DatasetError(f"{name} is no ROOT or HDF5 file: {what}")
-    elif name.lower().endswith(HDF5_SUFFIXES):
+    elif is_hdf5(name):
         raise md.errors.DatasetError(f"{name}: HDF5 files are read from disks only. Hint: copy it here.")
     else:
         _forget(name)

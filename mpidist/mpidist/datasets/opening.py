@@ -16,7 +16,7 @@ from .ttree import TTreeFile
 if TYPE_CHECKING:
     from .files import OpenFile, ProblemKind
 
-__all__ = ["Unopened", "open_file"]
+__all__ = ["Unopened", "is_hdf5", "magic", "open_file"]
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -39,7 +39,7 @@ def open_file(path: str, tree: str) -> OpenFile:
         Unopened: missing, unreadable, damaged or without such a tree.
     """
     try:
-        return _open_hdf5(path, tree) if _is_hdf5(path) else _open_root(path, tree)
+        return _open_hdf5(path, tree) if is_hdf5(path) else _open_root(path, tree)
     except FileNotFoundError as error:
         raise Unopened(f"{path} does not exist", "missing") from error
     except PermissionError as error:
@@ -52,20 +52,22 @@ def open_file(path: str, tree: str) -> OpenFile:
         raise Unopened(f"{path} cannot be opened: {text}{remote_hint(path)}", kind) from error
 
 
-def _magic(path: str) -> bytes:
+def magic(path: str) -> bytes:
+    """The bytes with which a local file begins, by which its format is known."""
     with Path(path).open("rb") as stream:
         return stream.read(len(_HDF5_MAGIC))
 
 
-def _is_hdf5(path: str) -> bool:
+def is_hdf5(path: str) -> bool:
+    """Whether it is an HDF5 file: by its first bytes, or by its name if it is remote."""
     if is_remote(path):
         return path.lower().endswith((".h5", ".hdf5", ".hdf", ".he5"))
-    return _magic(path) == _HDF5_MAGIC
+    return magic(path) == _HDF5_MAGIC
 
 
 def _is_data(path: str) -> bool:
     """Whether a local file begins as a ROOT or HDF5 file does."""
-    return not is_remote(path) and _magic(path).startswith((b"root", _HDF5_MAGIC))
+    return not is_remote(path) and magic(path).startswith((b"root", _HDF5_MAGIC))
 
 
 def _open_hdf5(path: str, tree: str) -> OpenFile:
@@ -73,9 +75,9 @@ def _open_hdf5(path: str, tree: str) -> OpenFile:
 
 
 def _open_root(path: str, tree: str) -> OpenFile:
-    if not is_remote(path) and not _magic(path).startswith(b"root"):
+    if not is_remote(path) and not magic(path).startswith(b"root"):
         size = Path(path).stat().st_size
-        raise DatasetError(f"it is no ROOT or HDF5 file ({size} bytes, begins with {_magic(path)!r})")
+        raise DatasetError(f"it is no ROOT or HDF5 file ({size} bytes, begins with {magic(path)!r})")
     directory = open_directory(path)
     try:
         name, kind = choose_tree(path, directory, tree)
