@@ -288,7 +288,7 @@ class Session(Shown):
         Raises at once, before any rank is asked, what is wrong with the plan (see `make_plan`), and SyncError if the folder of `sync` cannot be
         brought to the ranks. If files of it have changed, this waits until ranks are free.
         """
-        sync = self._sync if self._sync is not None and not self._sync.stopped else None
+        sync = self.synced
         if sync is not None:
             sync.renew()
         plan = make_plan({**(results or {}), **named}, parameters=parameters)

@@ -110,15 +110,10 @@ def test_what_only_ranks_import_takes_the_new_one_of_what_the_notebook_has(
 
 
 def test_what_a_former_kernel_had_imported_does_not_hide_the_files(session: Session, folder: Path) -> None:
-    sync = session.sync(folder, copy=True)
+    session.sync(folder, copy=True)
     importlib.import_module("cuts_of_test")
     assert session.run(x=mean()).result().x == 1
-    for table in (
-        sys.modules,
-        own._sources,
-        own._specs,
-        sync._here._texts,
-    ):  # as in a new kernel that attaches the ranks
+    for table in (sys.modules, own._sources, own._specs):  # as in a new kernel that attaches the ranks
         table.pop("cuts_of_test", None)
     (folder / "cuts_of_test.py").write_text("VALUE = 2\n")
     assert session.run(x=mean()).result().x == 2

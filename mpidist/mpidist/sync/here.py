@@ -6,7 +6,6 @@ Other names that were taken, of classes and numbers, stay as they were, as with 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import os
 import sys
@@ -28,8 +27,7 @@ class Here:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._texts: dict[str, tuple[Any, bytes]] = {}
-        own.include(folder)
+        own.include(folder)  # it knows with which text each was imported
 
     def close(self) -> None:
         """Import nothing anew any more."""
@@ -41,20 +39,18 @@ class Here:
         Raises SyncError if that fails: the module has what was imported before it did.
         """
         modules = self._modules()
-        changed = [name for name, module in modules.items() if self._changed(name, module)]
-        if not changed:
+        if not any(_changed(module) for module in modules):
             return
         importlib.invalidate_caches()
         # Python puts a module at the end of its list once it is imported: after those that it imports.
-        for module in modules.values():
+        for module in modules:
             _reload(module)
-        for name, module in modules.items():
-            self._texts[name] = (module.__spec__, _digest(module))
+            own.text_of(module.__name__)  # now, before the file can be edited again
 
-    def _modules(self) -> dict[str, ModuleType]:
+    def _modules(self) -> list[ModuleType]:
         root = os.path.realpath(self._folder) + os.sep
-        return {
-            name: module
+        return [
+            module
             for name, module in tuple(sys.modules.items())
             if isinstance(file := getattr(module, "__file__", None), str)
             and file.endswith(".py")
@@ -62,25 +58,16 @@ class Here:
             and name != "__main__"
             and not name.split(".")[0].startswith("mpidist")
             and os.path.realpath(file).startswith(root)
-        }
-
-    def _changed(self, name: str, module: ModuleType) -> bool:
-        """Whether the file is another than the one that was imported, as far as can be told: it is looked at before each run."""
-        spec, digest = self._texts.get(name, (None, b""))
-        now = _digest(module)
-        if spec is module.__spec__:
-            return now not in (digest, b"")
-        self._texts[name] = (module.__spec__, now)  # new here, or imported anew by the user
-        loaded = own.text_of(name)
-        return loaded is not None and now not in (hashlib.sha256(loaded).digest(), b"")
+        ]
 
 
-def _digest(module: ModuleType) -> bytes:
-    """Of the file as it is now; empty if it has gone."""
+def _changed(module: ModuleType) -> bool:
+    """Whether the file is another than the one that was imported; not if it has gone."""
+    imported = own.text_of(module.__name__)
     try:
-        return hashlib.sha256(Path(str(module.__file__)).read_bytes()).digest()
+        return imported is not None and Path(str(module.__file__)).read_bytes() != imported
     except OSError:
-        return b""
+        return False
 
 
 def _reload(module: ModuleType) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Node", "RankPort"]
+__all__ = ["Node", "RankPort", "collected"]
 
 SMALL = 100_000
 """Bytes of files that are fetched many at a time."""
@@ -126,7 +126,7 @@ class Node:
         problems: list[str] = []
         for path, (entry, before) in found.results.items():
             data = small(path)
-            with _collected(problems):
+            with collected(problems):
                 here = _digest(folder, path, hashes)
                 if here == entry.digest or (
                     self._fetch(path, entry, folder, path, here, hashes, data)
@@ -135,7 +135,7 @@ class Node:
                 ):
                     taken[path] = entry.digest
         for path, entry in found.conflicts.items():
-            with _collected(problems):
+            with collected(problems):
                 if self._keep(path, entry, folder, path, hashes):
                     moved.append(path)
         if taken or moved:
@@ -218,8 +218,8 @@ class Node:
 
 
 @contextlib.contextmanager
-def _collected(problems: list[str]) -> Iterator[None]:
-    """One file's problem must not keep the others."""
+def collected(problems: list[str]) -> Iterator[None]:
+    """The problem of one file, or one node, must not keep the others."""
     try:
         yield
     except SyncError as error:

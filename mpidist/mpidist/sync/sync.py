@@ -25,7 +25,7 @@ from mpidist.errors import MpidistError, SyncError
 from mpidist.sync import modules, place
 from mpidist.sync.here import Here
 from mpidist.sync.manifest import Entry, Hashes, Limits, changes, scan, shown
-from mpidist.sync.node import Node
+from mpidist.sync.node import Node, collected
 from mpidist.sync.rules import FILE, Rules
 from mpidist.sync.status import NodeStatus, Status
 
@@ -161,7 +161,7 @@ class Sync:
                 return
             problems: list[str] = []
             for world in self._alive():
-                with _collected(problems):
+                with collected(problems):
                     self.part(world, timeout=timeout)
             self._nodes.clear()
             self.stopped = not problems
@@ -309,7 +309,7 @@ class Sync:
         problems: list[str] = []
         for node in nodes:
             if node.world.alive:
-                with _collected(problems), _told_as_ours(node):
+                with collected(problems), _told_as_ours(node):
                     node.push(self.folder, entries, self._hashes)
         if problems:
             raise SyncError("; ".join(problems))
@@ -319,7 +319,7 @@ class Sync:
         for node in nodes:
             if not node.shared:
                 before = len(node.conflicts)
-                with _collected(problems), _told_as_ours(node):
+                with collected(problems), _told_as_ours(node):
                     node.pull(self.folder, self._hashes, timeout)
                 for path in node.conflicts[before:]:
                     self._say(
@@ -387,15 +387,6 @@ def _told_as_ours(node: Node) -> Any:
             raise
         raise SyncError(f"the ranks on {node.name} cannot be brought in step: {error}") from error
     node.problem = ""
-
-
-@contextlib.contextmanager
-def _collected(problems: list[str]) -> Any:
-    """One node's problem must not keep the others from their files."""
-    try:
-        yield
-    except SyncError as error:
-        problems.append(str(error))
 
 
 def _folder(folder: str | os.PathLike[str]) -> Path:
