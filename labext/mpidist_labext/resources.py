@@ -1,9 +1,8 @@
-"""Sessions, jobs and what could be had, by the same Python that notebooks use."""
+"""Sessions and jobs, by the same Python that notebooks use."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
 from types import MappingProxyType
@@ -16,47 +15,39 @@ import mpidist
 import mpidist_slurm
 from mpidist import holder
 from mpidist.errors import WorldError
-from mpidist_slurm import Slurm
-from mpidist_slurm.checks import beyond, minutes, problem
+from mpidist_slurm.checks import minutes
 from mpidist_slurm.commands import SlurmUnavailable
 from mpidist_slurm.job import WAITS
 from mpidist_slurm.jobs import cancel_mine
 from mpidist_slurm.notebook.output import log_of_job
 
+from . import forms
 from .feeds import Feed
 from .kernels import tell, told_of_sessions
-from .presets import presets
 from .root import root
 from .routes import Missing, Route
 from .schema.common import Done, Nothing
 from .schema.resources import (
     AddRequest,
-    Choices,
-    Estimate,
-    EstimateRequest,
     Files,
     FilesRequest,
     Held,
     Job,
     JobRequest,
     Node,
-    Offer,
-    Partition,
     ReleaseRequest,
     Request,
     Resources,
-    Script,
     Session,
     SessionForm,
     SessionRequest,
-    SlurmForm,
     SlurmState,
     WithdrawRequest,
     World,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from mpidist.world.registry import SessionInfo
     from mpidist_slurm.jobs import Entry
@@ -64,22 +55,6 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES", "feeds", "session_state", "slurm_state"]
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-FIELDS = (
-    "partition",
-    "nodes",
-    "ranks_per_node",
-    "cpus_per_rank",
-    "time",
-    "mem_per_rank",
-    "account",
-    "qos",
-    "cache",
-    "spill",
-    "constraint",
-    "reservation",
-    "modules",
-    "prologue",
-)
 
 
 def resources(_: Nothing) -> Resources:
@@ -101,13 +76,9 @@ def slurm_state() -> SlurmState:
     try:
         return SlurmState(present=True, problem="", jobs=tuple(map(_job, mpidist_slurm.queue())))
     except SlurmUnavailable as error:
-        return SlurmState(present=_present(), problem=str(error), jobs=())
+        return SlurmState(present=forms.slurm_is_here(), problem=str(error), jobs=())
     except WorldError as error:
         return SlurmState(present=True, problem=str(error), jobs=())
-
-
-def _present() -> bool:
-    return shutil.which("squeue") is not None
 
 
 def _job(entry: Entry) -> Job:
@@ -176,91 +147,6 @@ def _end(job: Job) -> float | None:
     return round(time.time() + 60 * (limit - used))
 
 
-def choices(_: Nothing) -> Choices:
-    """Partitions and accounts for a form."""
-    offered, wrong = presets()
-    try:
-        found = mpidist_slurm.partitions()
-    except WorldError as error:
-        return Choices(_present(), str(error), (), (), (), offered, wrong)
-    try:
-        accounts = tuple(mpidist_slurm.accounts())
-    except WorldError:  # a form without proposals is a form
-        accounts = ()
-    qos = dict.fromkeys(name for each in accounts for name in each.qos)
-    partitions = tuple(
-        Partition(
-            each.name, each.up, each.default, each.longest_time, each.default_time, each.idle, each.allocated, each.nodes,
-            each.processors, each.megabytes,
-        )
-        for each in found
-    )  # fmt: skip
-    names = tuple(dict.fromkeys(each.account for each in accounts))
-    return Choices(
-        present=True,
-        problem="",
-        partitions=partitions,
-        accounts=names,
-        qos=tuple(qos),
-        presets=offered,
-        wrong=wrong,
-    )
-
-
-def script(form: SlurmForm) -> Script:
-    """The batch script of a form, or what is wrong with it and in which field."""
-    values = _values(form)
-    for name, value in values.items():
-        if words := problem(name, value):
-            return Script(field=name, problem=words)
-    chosen = [
-        each
-        for each in mpidist_slurm.partitions()
-        if each.name == form.partition or (not form.partition and each.default)
-    ]
-    for name, words in (
-        beyond({"time": None, **_sizes(form), **values}, chosen[0]) if chosen else {}
-    ).items():
-        return Script(field=name, problem=words)
-    if form.partition and not chosen:
-        return Script(field="partition", problem=f"Slurm has no partition {form.partition!r} here")
-    return Script(script=str(Slurm(**values)), code=_code(values))
-
-
-def _values(form: SlurmForm) -> dict[str, Any]:
-    """What is given, as `Slurm` takes it."""
-    given = {name: getattr(form, name) for name in FIELDS}
-    given["modules"] = tuple(form.modules.split()) or ""
-    return {name: value for name, value in given.items() if value not in ("", 1)}
-
-
-def _sizes(form: SlurmForm) -> dict[str, int]:
-    return {name: getattr(form, name) for name in ("nodes", "ranks_per_node", "cpus_per_rank")}
-
-
-def _code(values: dict[str, Any]) -> str:
-    """The Python that asks for the same."""
-    given = ", ".join(f"{name}={value!r}" for name, value in values.items())
-    return f"import mpidist as md\nfrom mpidist_slurm import Slurm\n\nsession = md.connect(Slurm({given}))\nsession"
-
-
-def estimate(request: EstimateRequest) -> Estimate:
-    """When jobs of some sizes would start; nothing is submitted."""
-    slurm = Slurm(**_values(request.form))
-    times: Sequence[Any] = [each or slurm.time for each in request.times]
-    if None in times:
-        times = [None]
-        found = mpidist_slurm.estimate(slurm, nodes=request.nodes)
-    else:
-        found = mpidist_slurm.estimate(slurm, nodes=request.nodes, time=times)
-    return Estimate(
-        tuple(
-            Offer(each.nodes, str(each.time or ""), each.start.replace("T", " "), each.where, each.refused)
-            for each in found
-        )
-    )
-
-
 def cancel(request: JobRequest) -> Done:
     """Cancel one of this user's jobs."""
     _require_mine(request.id)
@@ -288,10 +174,10 @@ def _asked(request: SessionForm) -> dict[str, Any]:
     """What is asked for, as the launcher takes it. Raises WorldError if something is wrong with the form."""
     if request.place == "local":
         return {"ranks": request.ranks}
-    checked = script(request.form)
+    checked = forms.script(request.form)
     if checked.problem:
         raise WorldError(f"{checked.field}: {checked.problem}")
-    return _values(request.form)
+    return forms.values_of(request.form)
 
 
 def add(request: AddRequest) -> Done:
@@ -343,23 +229,7 @@ def end(request: SessionRequest) -> Done:
 
 ROUTES = (
     Route("GET", "resources", resources, Nothing, Resources, "sessions and jobs of this user"),
-    Route("GET", "resources/choices", choices, Nothing, Choices, "partitions and accounts"),
-    Route(
-        "POST",
-        "resources/script",
-        script,
-        SlurmForm,
-        Script,
-        "the batch script of a form, or what is wrong with it",
-    ),
-    Route(
-        "POST",
-        "resources/estimate",
-        estimate,
-        EstimateRequest,
-        Estimate,
-        "when jobs of some sizes would start",
-    ),
+    *forms.ROUTES,
     Route("GET", "resources/jobs/{id}/log", log, JobRequest, Done, "the last lines that a job wrote"),
     Route("DELETE", "resources/jobs/{id}", cancel, JobRequest, Done, "cancel a job"),
     Route(
