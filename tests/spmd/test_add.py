@@ -166,6 +166,8 @@ def test_added_results_get_every_event(
     snapshots: list[md.Snapshot] = []
     run.subscribe(snapshots.append)
     run.add(**results_of(opened(files), *ADDED))
+    # `add` returns before ranks have heard of it: without the brake they could be done by then
+    until(lambda: run.snapshot is not None and "phi" in run.snapshot.results)
     brake.hurry()
     assert run.parameters == {"cut": 20.0}
     complete(run, expected, *FIRST, *ADDED)

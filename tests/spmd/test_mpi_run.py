@@ -274,6 +274,8 @@ def test_results_are_added_to_a_run_on_ranks(session: Session, files: Path) -> N
     done = await_progress(run)
     run.add(**every)
     slow.release()
+    # `add` returns before ranks have heard of it: in a hurry they could be done by then
+    wait_for(lambda: run.snapshot is not None and set(every) <= set(run.snapshot.results))
     slow.hurry()
     results = run.result()
     assert run.snapshot is not None
