@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 
-from . import data, example, resources, runs, status
+from . import data, example, files, resources, runs, status
 from .feeds import Feeds
 from .handlers import ApiHandler, EventsHandler
 from .root import set_root
@@ -24,6 +24,7 @@ ROUTES: tuple[Route, ...] = (
     *resources.ROUTES,
     *runs.ROUTES,
     *data.ROUTES,
+    *files.ROUTES,
     *status.ROUTES,
     *example.ROUTES,
 )

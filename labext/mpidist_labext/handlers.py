@@ -22,7 +22,7 @@ from tornado import web, websocket
 
 from mpidist.errors import MpidistError
 
-from .routes import GONE, Forbidden, Missing
+from .routes import GONE, Forbidden, Full, Missing
 from .schema.common import Problem
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["RESOURCE", "ApiHandler", "EventsHandler"]
 
 RESOURCE = "mpidist"
-ACTIONS = {"GET": "read", "POST": "execute", "DELETE": "write"}
+ACTIONS = {"GET": "read", "POST": "execute", "PUT": "write", "DELETE": "write"}
 logger = logging.getLogger("mpidist")
 
 
@@ -65,6 +65,11 @@ class ApiHandler(APIHandler):
         await self._answer(places)
 
     @web.authenticated
+    async def put(self, **places: str) -> None:
+        """Answer."""
+        await self._answer(places)
+
+    @web.authenticated
     async def delete(self, **places: str) -> None:
         """Answer."""
         await self._answer(places)
@@ -90,23 +95,26 @@ class ApiHandler(APIHandler):
             self._tell(status, answer)
             return
         self.finish(msgspec.json.encode(answer))
-        if method != "GET":
+        if method not in ("GET", "PUT"):  # what a piece of a file changes is told when it is asked for
             for feed in self._feeds:
                 feed.hurry()
 
     def _decoded(self, route: Route, places: dict[str, str]) -> Any:
         """The request as its type; raises msgspec's errors with the field's name."""
-        if self.request.method == "GET" or not self.request.body:
-            given: Any = {
+        is_json = self.request.method != "PUT" and bool(self.request.body)
+        if is_json and self.request.method != "GET":
+            given: Any = msgspec.json.decode(self.request.body)
+            if not isinstance(given, dict):
+                raise msgspec.ValidationError("an object is needed")
+        else:
+            given = {
                 name: self.get_query_argument(name)
                 for name in self.request.query_arguments
                 if name != "token" and not name.isdigit()  # JupyterLab's way past a browser's cache
             }
-        else:
-            given = msgspec.json.decode(self.request.body)
-            if not isinstance(given, dict):
-                raise msgspec.ValidationError("an object is needed")
-        return msgspec.convert({**given, **places}, route.request, strict=bool(self.request.body))
+            if self.request.method == "PUT":
+                given["content"] = self.request.body
+        return msgspec.convert({**given, **places}, route.request, strict=is_json)
 
     async def _called(self, route: Route, request: Any) -> tuple[HTTPStatus, Any]:
         GONE.set(self._gone)
@@ -122,6 +130,8 @@ class ApiHandler(APIHandler):
             return HTTPStatus.NOT_FOUND, str(error.args[0])
         except Forbidden as error:
             return HTTPStatus.FORBIDDEN, str(error)
+        except Full as error:
+            return HTTPStatus.INSUFFICIENT_STORAGE, str(error)
         except MpidistError as error:
             return HTTPStatus.CONFLICT, str(error)
         except Exception as error:

@@ -49,6 +49,14 @@ def described() -> dict[str, Any]:
                 },
             },
         }
+        if route.method == "PUT":
+            operation["parameters"] += [
+                {"name": name, "in": "query", "required": name in fields["required"], "schema": schema}
+                for name, schema in fields["properties"].items()
+                if name not in (*route.places, "content")
+            ]
+            binary = {"schema": {"type": "string", "format": "binary"}}
+            operation["requestBody"] = {"required": True, "content": {"application/octet-stream": binary}}
         if route.method == "POST":
             operation["requestBody"] = {
                 "required": True,

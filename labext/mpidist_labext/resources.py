@@ -21,10 +21,10 @@ from mpidist_slurm.job import WAITS
 from mpidist_slurm.jobs import cancel_mine
 from mpidist_slurm.notebook.output import log_of_job
 
-from . import forms
+from . import files, forms
 from .feeds import Feed
 from .kernels import tell, told_of_sessions
-from .root import root
+from .root import below, root, within
 from .routes import Missing, Route
 from .schema.common import Done, Nothing
 from .schema.resources import (
@@ -42,6 +42,7 @@ from .schema.resources import (
     SessionForm,
     SessionRequest,
     SlurmState,
+    SyncRequest,
     WithdrawRequest,
     World,
 )
@@ -127,8 +128,15 @@ def session_state(info: SessionInfo, jobs: dict[str, Job], told: Mapping[str, An
         not info.in_use,
         info.held,
         tuple(msgspec.convert(each, Request) for each in told.get("requests", ())),
-        msgspec.convert(told["files"], Files) if told.get("files") else None,
+        _files(told["files"]) if told.get("files") else None,
     )
+
+
+def _files(told: Mapping[str, Any]) -> Files:
+    """The folder that a session keeps in step, as JupyterLab names it, with what has come back from ranks."""
+    found = msgspec.convert({**told, "results": ()}, Files)
+    results = files.newest(Path(found.folder, str(told.get("results", "results"))))
+    return msgspec.structs.replace(found, folder=below(found.folder), results=results)
 
 
 def _notebook(kernel: int) -> str:
@@ -200,9 +208,18 @@ def withdraw(request: WithdrawRequest) -> Done:
     )
 
 
-def files(request: FilesRequest) -> Done:
-    """Bring files of the folder that a session keeps in step to its ranks, or results back."""
-    return Done(tell(_kernel_of(request.id), {"do": request.act, "session": request.id}))
+def move_files(request: FilesRequest) -> Done:
+    """Bring files of the folder that a session keeps in step to its ranks, or results back, or end that."""
+    act = "unsync" if request.act == "stop" else request.act
+    return Done(tell(_kernel_of(request.id), {"do": act, "session": request.id}))
+
+
+def sync(request: SyncRequest) -> Done:
+    """Have a session keep a folder in step."""
+    folder = within(request.folder)
+    if not folder.is_dir():
+        raise Missing(f"{request.folder} is no folder")
+    return Done(tell(_kernel_of(request.id), {"do": "sync", "session": request.id, "folder": str(folder)}))
 
 
 def _kernel_of(session: str) -> int:
@@ -271,10 +288,18 @@ ROUTES = (
     Route(
         "POST",
         "resources/sessions/{id}/files",
-        files,
+        move_files,
         FilesRequest,
         Done,
         "bring files to the ranks, or results back",
+    ),
+    Route(
+        "POST",
+        "resources/sessions/{id}/sync",
+        sync,
+        SyncRequest,
+        Done,
+        "keep a folder in step with the ranks of a session",
     ),
 )
 

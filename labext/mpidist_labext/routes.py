@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["GONE", "Forbidden", "Missing", "Route"]
+__all__ = ["GONE", "Forbidden", "Full", "Missing", "Route"]
 
 GONE: ContextVar[threading.Event] = ContextVar("GONE", default=threading.Event())  # noqa: B039 (nobody sets the default)
 """For the function of a route: is set when nobody waits for its answer any more."""
@@ -33,11 +33,18 @@ class Forbidden(PermissionError):
     """Something that was named is not this user's."""
 
 
+class Full(OSError):
+    """There is no room for something."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One request and its answer. `limit`: seconds after which the page is told that it takes too long."""
+    """One request and its answer. `limit`: seconds after which the page is told that it takes too long.
 
-    method: Literal["GET", "POST", "DELETE"]
+    The body of a PUT is bytes, the field `content` of the request; its other fields come from the path and the query.
+    """
+
+    method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
     call: Callable[[Any], Any]
     request: type

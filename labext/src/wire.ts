@@ -252,7 +252,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** bring files to the ranks, or results back */
-        post: operations["files"];
+        post: operations["move_files"];
         delete?: never;
         options?: never;
         head?: never;
@@ -270,6 +270,23 @@ export interface paths {
         put?: never;
         /** end some ranks of a session */
         post: operations["release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mpidist/api/resources/sessions/{id}/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** keep a folder in step with the ranks of a session */
+        post: operations["sync"];
         delete?: never;
         options?: never;
         head?: never;
@@ -373,6 +390,42 @@ export interface paths {
         /** whether the asking page tells the user */
         post: operations["turn"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mpidist/api/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** files of which a part has come */
+        get: operations["unfinished"];
+        put?: never;
+        /** begin with a file, or go on with it */
+        post: operations["begin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/mpidist/api/uploads/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** a piece of a file */
+        put: operations["put"];
+        post?: never;
+        /** forget what has come of a file */
+        delete: operations["drop"];
         options?: never;
         head?: never;
         patch?: never;
@@ -546,12 +599,16 @@ export interface components {
         /**
          * Files
          * @description A folder with `count` files that a session keeps in step. `problem`: what went wrong last, "" for nothing.
+         *
+         *         `results`: the newest files that ranks have sent back.
          */
         Files: {
             count: number;
             folder: string;
             nodes: components["schemas"]["FilesNode"][];
             problem: string;
+            /** @default [] */
+            results: components["schemas"]["ResultFile"][];
             state: string;
         };
         /**
@@ -565,11 +622,11 @@ export interface components {
         };
         /**
          * FilesRequest
-         * @description Files to the ranks of a session ("push"), or results back from them ("pull").
+         * @description Files to the ranks of a session ("push"), results back from them ("pull"), or the end of that ("stop").
          */
         FilesRequest: {
             /** @enum {unknown} */
-            act: "pull" | "push";
+            act: "pull" | "push" | "stop";
             id: string;
         };
         /**
@@ -721,6 +778,15 @@ export interface components {
             id: string;
         };
         /**
+         * Piece
+         * @description The bytes of a file from `offset` on.
+         */
+        Piece: {
+            content: string;
+            id: string;
+            offset: number;
+        };
+        /**
          * Preset
          * @description A form that is filled in.
          */
@@ -763,6 +829,15 @@ export interface components {
             processors: number;
             sessions: components["schemas"]["Session"][];
             slurm: components["schemas"]["SlurmState"];
+        };
+        /**
+         * ResultFile
+         * @description What ranks have sent back: its name for JupyterLab, bytes, and when it was changed, s since the epoch.
+         */
+        ResultFile: {
+            changed: number;
+            path: string;
+            size: number;
         };
         /**
          * Run
@@ -932,11 +1007,62 @@ export interface components {
             version: string;
         };
         /**
+         * SyncRequest
+         * @description A folder, below the one that the server shows, that a session is to keep in step.
+         */
+        SyncRequest: {
+            folder: string;
+            id: string;
+        };
+        /**
          * Turn
          * @description Whether it is the asking page that tells it.
          */
         Turn: {
             mine: boolean;
+        };
+        /**
+         * Upload
+         * @description How far a file has come: `done` of `size` bytes. `modified`: ms since the epoch.
+         *
+         *         `state`: "part", "done", or "exists": another file of that name is there, and nobody has said to replace it.
+         */
+        Upload: {
+            done: number;
+            id: string;
+            modified: number;
+            path: string;
+            size: number;
+            /** @enum {unknown} */
+            state: "done" | "exists" | "part";
+        };
+        /**
+         * UploadForm
+         * @description A file that is to come to `path`, below the folder that the server shows; its folders are made.
+         *
+         *         `size`: bytes; `modified`: ms since the epoch. The three say which upload it is: what has come of it is not sent again. `replace`: a file that
+         *         is there already.
+         */
+        UploadForm: {
+            modified: number;
+            path: string;
+            /** @default false */
+            replace: boolean;
+            size: number;
+        };
+        /**
+         * UploadRequest
+         * @description One upload.
+         */
+        UploadRequest: {
+            id: string;
+        };
+        /**
+         * Uploads
+         * @description Those that are not complete.
+         */
+        Uploads: {
+            uploads: components["schemas"]["Upload"][];
         };
         /**
          * WithdrawRequest
@@ -1420,7 +1546,7 @@ export interface operations {
             };
         };
     };
-    files: {
+    move_files: {
         parameters: {
             query?: never;
             header?: never;
@@ -1467,6 +1593,41 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["ReleaseRequest"];
+            };
+        };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sync: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SyncRequest"];
             };
         };
         responses: {
@@ -1667,6 +1828,136 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Turn"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unfinished: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Uploads"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UploadForm"];
+            };
+        };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put: {
+        parameters: {
+            query: {
+                offset: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Upload"];
+                };
+            };
+            /** @description what went wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
                 };
             };
             /** @description what went wrong */

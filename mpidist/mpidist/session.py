@@ -209,8 +209,11 @@ class Session(Shown):
         copy: bool = False,
         max_bytes: int = MAX_BYTES,
         max_files: int = MAX_FILES,
+        wait: bool = True,
     ) -> Sync:
         """Keep a folder in step with the ranks, from now on before each run; gives the `Sync`, which shows how far it is.
+
+        It waits until ranks are free and have the files; without `wait` they come in the background.
 
         Ranks import modules from it, and anew when they have been edited. What they write into its `results` comes back after each run. `ignore` are
         patterns as in `.gitignore`, besides those of the folder's `.mpidistignore`. Nodes that see the folder itself get no copy, unless `copy`.
@@ -236,7 +239,10 @@ class Session(Shown):
                 )
             old.stop()
         self._sync = made
-        made.push()
+        if wait:
+            made.push()
+        else:
+            made.attempt("push")
         return made
 
     @property

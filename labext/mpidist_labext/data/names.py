@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
-from mpidist_labext.root import root
+from mpidist_labext.root import within
 from mpidist_labext.routes import Forbidden, Missing
 
 __all__ = ["is_remote", "resolved"]
@@ -36,23 +35,7 @@ def resolved(path: str) -> str:
         if "::" in NUMBERED.sub("", path):
             raise Forbidden(f"{path} names a file in a file (::). Hint: give the name of one.")
         return path
-    parts = PurePosixPath(path.lstrip("/")).parts
-    if "\0" in path or ".." in parts:
-        raise Forbidden(f"{path} is outside of the folder that JupyterLab shows")
-    if any(part.startswith(".") for part in parts):
-        raise Forbidden(f"{path} is hidden")
-    top = root().resolve()
-    found = top.joinpath(*parts)
-    try:
-        real = found.resolve(strict=True)
-    except FileNotFoundError:
-        raise Missing(f"there is no file {path}") from None
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
-        raise Forbidden(f"{path} cannot be reached: {error}") from error
-    if not real.is_relative_to(top):
-        raise Forbidden(
-            f"{path} leads out of the folder that JupyterLab shows, to {real}. Hint: md.open in a notebook reads it."
-        )
+    real = within(path)
     if real.is_dir():
         raise Missing(f"{path} is a folder")
     if not real.is_file():  # a pipe would be waited for

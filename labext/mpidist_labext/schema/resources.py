@@ -24,12 +24,14 @@ __all__ = [
     "ReleaseRequest",
     "Request",
     "Resources",
+    "ResultFile",
     "Script",
     "Session",
     "SessionForm",
     "SessionRequest",
     "SlurmForm",
     "SlurmState",
+    "SyncRequest",
     "WithdrawRequest",
     "World",
 ]
@@ -83,21 +85,40 @@ class FilesNode(Struct, frozen=True):
     words: str
 
 
+class ResultFile(Struct, frozen=True):
+    """What ranks have sent back: its name for JupyterLab, bytes, and when it was changed, s since the epoch."""
+
+    path: str
+    size: int
+    changed: float
+
+
 class Files(Struct, frozen=True):
-    """A folder with `count` files that a session keeps in step. `problem`: what went wrong last, "" for nothing."""
+    """A folder with `count` files that a session keeps in step. `problem`: what went wrong last, "" for nothing.
+
+    `results`: the newest files that ranks have sent back.
+    """
 
     folder: str
     count: int
     state: str
     problem: str
     nodes: tuple[FilesNode, ...]
+    results: tuple[ResultFile, ...] = ()
 
 
 class FilesRequest(Struct, frozen=True, forbid_unknown_fields=True):
-    """Files to the ranks of a session ("push"), or results back from them ("pull")."""
+    """Files to the ranks of a session ("push"), results back from them ("pull"), or the end of that ("stop")."""
 
     id: SessionId
-    act: Literal["push", "pull"]
+    act: Literal["push", "pull", "stop"]
+
+
+class SyncRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    """A folder, below the one that the server shows, that a session is to keep in step."""
+
+    id: SessionId
+    folder: Annotated[str, Meta(max_length=4096)]
 
 
 class Session(Struct, frozen=True):

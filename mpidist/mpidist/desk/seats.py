@@ -5,6 +5,8 @@
 {"do": "withdraw", "session": id, "request": name}                   takes a request back
 {"do": "release", "session": id, "world": name}                      ends one of its worlds
 {"do": "push", "session": id}, {"do": "pull", "session": id}          begins to bring files of its folder to the ranks, or results back
+{"do": "sync", "session": id, "folder": "/..."}                       keeps a folder in step from now on
+{"do": "unsync", "session": id}                                      begins to end that: fetches the last results, removes copies
 {"do": "close", "session": id}                                       ends it
 """
 
@@ -21,6 +23,7 @@ from mpidist.world.launchers import launcher_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from mpidist.request import Request
     from mpidist.world import Launcher, World
@@ -37,8 +40,16 @@ class Synced(Protocol):
     def glimpse(self) -> Any:
         """Its state as of some seconds ago, or None."""
 
-    def attempt(self, what: Literal["push", "pull"]) -> None:
-        """Begin to bring files."""
+    @property
+    def folder(self) -> Path:
+        """It, absolute."""
+
+    @property
+    def results(self) -> str:
+        """The part of the folder that ranks write."""
+
+    def attempt(self, what: Literal["push", "pull", "stop"]) -> None:
+        """Begin to bring files, or to end that."""
 
 
 class Seated(Protocol):
@@ -58,6 +69,9 @@ class Seated(Protocol):
     def synced(self) -> Synced | None:
         """The folder that is kept in step."""
 
+    def sync(self, folder: str, *, wait: bool) -> Synced:
+        """Keep a folder in step."""
+
     def request(self, launcher: Launcher) -> Request[World]:
         """Ask for further ranks in the background."""
 
@@ -71,7 +85,7 @@ class Seated(Protocol):
 class Seats:
     """See the module. It holds no session alive."""
 
-    asked = ("sessions", "add", "withdraw", "release", "push", "pull", "close")
+    asked = ("sessions", "add", "withdraw", "release", "push", "pull", "sync", "unsync", "close")
 
     def __init__(self) -> None:
         self._sessions: weakref.WeakValueDictionary[str, Seated] = weakref.WeakValueDictionary()
@@ -104,15 +118,37 @@ class Seats:
             raise WorldError(f"session {session.id} does not wait for {name!r} any more")
         if what == "release":
             return _release(session, str(question.get("world")))
-        if what in ("push", "pull"):
-            if session.synced is None:
-                raise WorldError(
-                    f"session {session.id} keeps no folder in step. Hint: session.sync(...) in its notebook."
-                )
-            session.synced.attempt(what)
-            return f"files go {'to' if what == 'push' else 'back from'} the ranks of session {session.id}"
+        if what == "sync":
+            folder = str(question.get("folder"))
+            if session.synced is not None and str(session.synced.folder) == folder:  # from another tab
+                session.synced.attempt("push")
+            else:
+                session.sync(folder, wait=False)
+            return f"{folder} goes to the ranks of session {session.id}, and is kept in step"
+        if what in _FILES:
+            return _move(session, what)
         session.close()
         return f"session {session.id} is ended"
+
+
+_FILES: dict[str, tuple[Literal["push", "pull", "stop"], str]] = {
+    "push": ("push", "files go to the ranks of session {}"),
+    "pull": ("pull", "files come back from the ranks of session {}"),
+    "unsync": (
+        "stop",
+        "the last results come back; then the folder is not kept in step with session {} any more",
+    ),
+}
+
+
+def _move(session: Seated, what: str) -> str:
+    if session.synced is None:
+        raise WorldError(
+            f"session {session.id} keeps no folder in step. Hint: session.sync(...) in its notebook."
+        )
+    act, words = _FILES[what]
+    session.synced.attempt(act)
+    return words.format(session.id)
 
 
 def _release(session: Seated, name: str) -> str:
@@ -149,10 +185,11 @@ def _record(session: Seated, seconds: float) -> dict[str, Any]:
 def _files(synced: Synced | None) -> dict[str, Any] | None:
     """The folder that is kept in step; None if there is none, or nothing is known of it yet."""
     seen = None if synced is None else synced.glimpse()
-    if seen is None:
+    if synced is None or seen is None:
         return None
     nodes = [{"host": node.node, "state": node.state, "words": node.words} for node in seen.nodes]
     return {
+        "results": synced.results,
         "folder": seen.folder,
         "count": seen.files,
         "state": seen.state,

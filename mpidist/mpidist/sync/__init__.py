@@ -7,7 +7,8 @@ import from there; `node` is one of them as the kernel sees it, and `sync` all o
 from __future__ import annotations
 
 from .manifest import MAX_BYTES, MAX_FILES, Limits
+from .rules import PART
 from .status import NodeStatus, Status
 from .sync import Sync
 
-__all__ = ["MAX_BYTES", "MAX_FILES", "Limits", "NodeStatus", "Status", "Sync"]
+__all__ = ["MAX_BYTES", "MAX_FILES", "PART", "Limits", "NodeStatus", "Status", "Sync"]

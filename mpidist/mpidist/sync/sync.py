@@ -137,12 +137,12 @@ class Sync:
         finally:
             self._lock.release()
 
-    def attempt(self, what: Literal["push", "pull"]) -> None:
-        """Begin with `push` or `pull` in the background; what goes wrong is in the `problem` of the state."""
+    def attempt(self, what: Literal["push", "pull", "stop"]) -> None:
+        """Begin with `push`, `pull` or `stop` in the background; what goes wrong is in the `problem` of the state."""
 
         def work() -> None:
             try:
-                self.push() if what == "push" else self.pull()
+                getattr(self, what)()
             except MpidistError as error:
                 self._problem = str(error)
             else:
