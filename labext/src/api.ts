@@ -2,7 +2,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import { Answer, Body, IApi, Method, Refused } from './asking';
+import { Answer, IApi, IOptions, Method, Refused } from './asking';
 import type { paths } from './wire';
 
 export class Api implements IApi {
@@ -11,14 +11,21 @@ export class Api implements IApi {
   async ask<P extends keyof paths, M extends Method>(
     method: M,
     path: P,
-    options: { body?: Body<P, M>; places?: Record<string, string>; signal?: AbortSignal } = {}
+    options: IOptions<P, M> = {}
   ): Promise<Answer<P, M>> {
     const named = path.replace(/{(\w+)}/g, (_, name: string) => encodeURIComponent(options.places?.[name] ?? ''));
-    const body = options.body === undefined ? {} : { body: JSON.stringify(options.body) };
-    const url = URLExt.join(this.settings.baseUrl, named);
+    const init: RequestInit = { method: method.toUpperCase(), signal: options.signal };
+    if (options.content) {
+      init.body = options.content;
+      init.headers = { 'Content-Type': 'application/octet-stream' };
+    } else if (options.body !== undefined) {
+      init.body = JSON.stringify(options.body);
+    }
+    const query = options.query ? URLExt.objectToQueryString(options.query) : '';
+    const url = URLExt.join(this.settings.baseUrl, named) + query;
     let response: Response;
     try {
-      response = await ServerConnection.makeRequest(url, { method: method.toUpperCase(), signal: options.signal, ...body }, this.settings);
+      response = await ServerConnection.makeRequest(url, init, this.settings);
     } catch {
       throw new Refused('The Jupyter server does not answer.', 0);
     }

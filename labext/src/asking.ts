@@ -2,7 +2,7 @@
 import type { components, paths } from './wire';
 
 export type Wire = components['schemas'];
-export type Method = 'get' | 'post' | 'delete';
+export type Method = 'get' | 'post' | 'put' | 'delete';
 /** What a request is answered with. */
 export type Answer<P extends keyof paths, M extends Method> = paths[P][M] extends {
   responses: { 200: { content: { 'application/json': infer A } } };
@@ -26,11 +26,21 @@ export class Refused extends Error {
   }
 }
 
+export interface IOptions<P extends keyof paths, M extends Method> {
+  body?: Body<P, M>;
+  /** What stands in the path for each name in braces. */
+  places?: Record<string, string>;
+  query?: Record<string, string | number>;
+  /** Bytes, for requests whose body is no JSON. */
+  content?: Blob;
+  signal?: AbortSignal;
+}
+
 /** What models ask; tests have their own. */
 export interface IApi {
   ask<P extends keyof paths, M extends Method>(
     method: M,
     path: P,
-    options?: { body?: Body<P, M>; places?: Record<string, string>; signal?: AbortSignal }
+    options?: IOptions<P, M>
   ): Promise<Answer<P, M>>;
 }

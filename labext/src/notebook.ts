@@ -2,19 +2,22 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { INotebookTracker, NotebookActions, NotebookPanel } from '@jupyterlab/notebook';
 
-/** Put `code` into a cell below the selected one (or into that, if it is empty) and run it; without a notebook a new one is made. */
-export async function runInNotebook(app: JupyterFrontEnd, tracker: INotebookTracker, code: string): Promise<void> {
-  const panel = tracker.currentWidget ?? (await newNotebook(app));
-  app.shell.activateById(panel.id);
-  await runCell(panel, code);
+/** Code for the notebook at a path: it names files from its own folder on. */
+export type CodeFor = (path: string) => string;
+
+/** Put code into a cell below the selected one (or into that, if it is empty) and run it; without a notebook a new one is made. */
+export async function runInNotebook(app: JupyterFrontEnd, tracker: INotebookTracker, code: CodeFor): Promise<void> {
+  const panel = await insertInNotebook(app, tracker, code);
+  await NotebookActions.run(panel.content, panel.sessionContext);
 }
 
-/** The same, but it is left to the user to run it. `code` is made for the notebook at a path. */
-export async function insertInNotebook(app: JupyterFrontEnd, tracker: INotebookTracker, code: (path: string) => string): Promise<void> {
+/** The same, but it is left to the user to run it. */
+export async function insertInNotebook(app: JupyterFrontEnd, tracker: INotebookTracker, code: CodeFor): Promise<NotebookPanel> {
   const panel = tracker.currentWidget ?? (await newNotebook(app));
   app.shell.activateById(panel.id);
   insertCell(panel, code(app.serviceManager.contents.localPath(panel.context.path)));
   panel.content.activate();
+  return panel;
 }
 
 /** Run code in a certain notebook. */

@@ -1,5 +1,6 @@
 /** What mpidist's plugins ask of each other. */
 import { Token } from '@lumino/coreutils';
+import type { ISignal } from '@lumino/signaling';
 import type { Widget } from '@lumino/widgets';
 
 import type { IApi } from './asking';
@@ -28,3 +29,12 @@ export const IMpidistServer = new Token<IMpidistServer>(
   '@mpidist/labext:IMpidistServer',
   "Requests to mpidist's part of the Jupyter server, and what it tells."
 );
+
+/** The project folder. */
+export interface IProject {
+  /** As JupyterLab names it; null for none. */
+  readonly folder: string | null;
+  readonly changed: ISignal<IProject, void>;
+}
+
+export const IProject = new Token<IProject>('@mpidist/labext:IProject', 'The folder that sessions keep in step with their ranks.');

@@ -194,6 +194,16 @@ class Lab:
                 return
         pytest.fail(f"JupyterLab did not start:\n{self.server_log()}")
 
+    def kill_server(self) -> None:
+        """As if its machine was switched off: it and its kernels get no chance to say so."""
+        assert self._server is not None
+        os.killpg(self._server.pid, signal.SIGKILL)
+        self._server.wait(5)
+
+    def start_server(self) -> None:
+        """After `kill_server`."""
+        self._start_server()
+
     def _start_browser(self) -> None:
         options = Options()
         options.binary_location = str(CHROMIUM)
@@ -404,6 +414,20 @@ class Page:
         # ended) before the page had loaded it, which is what is believed and has not been shown.
         known = ("beforeunload", "[anywidget] Failed to initialize model.")
         return [message for message in messages if not any(words in message for words in known)]
+
+    def network(self, *, upload: float = -1, offline: bool = False) -> None:
+        """How fast the browser may send, bytes/s, and whether it reaches anything at all."""
+        self.driver.execute_cdp_cmd("Network.enable", {})
+        conditions = {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": upload}
+        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
+
+    def drop(self, selector: str, *files: Path) -> None:
+        """Drag files of this machine onto the first element that matches, and let them go."""
+        box = self.elements(selector)[0].rect
+        where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.driver.execute_cdp_cmd("Input.dispatchDragEvent", {"type": kind, "data": data, **where})
 
     def heap(self) -> float:
         """The used part of the page's heap after garbage collections, MB."""

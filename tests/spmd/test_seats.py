@@ -17,7 +17,7 @@ from mpidist.desk import Place, ask, own_desk, places
 from mpidist.errors import WorldError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mpidist.spmd.comm import Rank
@@ -131,6 +131,46 @@ def test_the_folder_that_is_kept_in_step(session: md.Session, desk: Place, tmp_p
     assert sync.status().state == "in step"
     sync.stop()
     assert told(desk, session)["files"] is None
+
+
+def test_a_folder_is_kept_in_step_for_who_asks(session: md.Session, desk: Place, tmp_path: Path) -> None:
+    """While a cell keeps the ranks busy: the files come once they are free."""
+    folder, go = tmp_path / "analysis", tmp_path / "go"
+    folder.mkdir()
+    (folder / "numbers.txt").write_text("1")
+    busy = session.world.client[:].apply_async(hold, str(go))
+    wanted = {"do": "sync", "session": session.id, "folder": str(folder)}
+    assert "is kept in step" in ask(desk, wanted, 10)
+    assert "is kept in step" in ask(desk, wanted, 10)  # from two tabs
+    sync = session.synced
+    assert sync is not None
+    go.touch()
+    busy.get(LONG)
+    wait_for(lambda: (told(desk, session)["files"] or {"nodes": ()})["nodes"])
+    files = told(desk, session)["files"]
+    assert (files["folder"], files["results"], files["state"]) == (str(folder), "results", "in step")
+    assert session.synced is sync
+    with pytest.raises(WorldError, match="is kept in step with these ranks already"):
+        ask(desk, {**wanted, "folder": str(tmp_path)}, 10)
+    with pytest.raises(WorldError, match="no folder"):
+        ask(desk, {**wanted, "folder": str(folder / "none")}, 10)
+    assert "the last results come back" in ask(desk, {"do": "unsync", "session": session.id}, 10)
+    wait_for(lambda: session.synced is None)
+    assert sync.stopped
+    with pytest.raises(WorldError, match="keeps no folder in step"):
+        ask(desk, {"do": "unsync", "session": session.id}, 10)
+
+
+def hold(go: str) -> None:
+    while not os.path.exists(go):  # noqa: PTH110 (ranks have no Path here)
+        time.sleep(0.01)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

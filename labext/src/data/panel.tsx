@@ -4,7 +4,7 @@ import React from 'react';
 
 import type { Wire } from '../asking';
 import { Button, Problem } from '../button';
-import { bytes } from '../resources/model';
+import { bytes } from '../words';
 import { short } from './code';
 import { Glance } from './glance';
 import type { DataModel, Placed } from './model';

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import { IApi, Refused, Wire } from '../asking';
 import type { IEvents, Listener } from '../events';
-import { bytes, duration, EMPTY, IMemory, Remembered, ResourcesModel, spent } from './model';
+import { bytes } from '../words';
+import { duration, EMPTY, IMemory, Remembered, ResourcesModel, spent } from './model';
 
 const DEBUG: Wire['Partition'] = {
   name: 'debug',

@@ -7,7 +7,7 @@ import type { IEvents, Told } from '../events';
 
 export type Form = Required<Wire['SlurmForm']>;
 /** What can be done to a session whose kernel goes on. */
-type Act = `/mpidist/api/resources/sessions/{id}/${'add' | 'release' | 'withdraw' | 'files'}`;
+type Act = `/mpidist/api/resources/sessions/{id}/${'add' | 'release' | 'withdraw' | 'files' | 'sync'}`;
 export type Place = 'local' | 'slurm';
 
 export const EMPTY: Form = {
@@ -117,6 +117,11 @@ export class ResourcesModel {
     this._changed.emit();
   }
 
+  /** Something that is shown with it is another. */
+  tell(): void {
+    this._changed.emit();
+  }
+
   /** Change where ranks are asked for, and how many here. */
   choose(what: { place?: Place; ranks?: number }): void {
     this.place = what.place ?? this.place;
@@ -221,8 +226,13 @@ export class ResourcesModel {
     await this.act('/mpidist/api/resources/sessions/{id}/withdraw', id, { id, request });
   }
 
-  /** Bring files to the ranks of a session, or results back. */
-  async files(id: string, act: 'push' | 'pull'): Promise<void> {
+  /** Keep a folder in step with the ranks of a session. */
+  async sync(id: string, folder: string): Promise<void> {
+    await this.act('/mpidist/api/resources/sessions/{id}/sync', id, { id, folder });
+  }
+
+  /** Bring files to the ranks of a session, or results back, or end that. */
+  async files(id: string, act: 'push' | 'pull' | 'stop'): Promise<void> {
     await this.act('/mpidist/api/resources/sessions/{id}/files', id, { id, act });
   }
 
@@ -288,16 +298,6 @@ export function spent(world: Wire['World'], now: number): number | null {
     return null;
   }
   return Math.min(1, Math.max(0, (now - world.started) / (world.ends - world.started)));
-}
-
-/** Bytes as "1.2 GB", "340 MB", "17 B". */
-export function bytes(count: number): string {
-  if (count < 1000) {
-    return `${count} B`;
-  }
-  const [unit, name] = count >= 1e9 ? [1e9, 'GB'] : count >= 1e6 ? [1e6, 'MB'] : [1e3, 'kB'];
-  const value = count / unit;
-  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${name}`;
 }
 
 /** Seconds as "1 d 2 h", "2 h 5 min", "12 min", "40 s". */

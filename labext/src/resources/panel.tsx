@@ -5,12 +5,19 @@ import React from 'react';
 
 import type { Wire } from '../asking';
 import { Button, Problem } from '../button';
-import { bytes, duration, Form, ResourcesModel, spent } from './model';
+import { bytes, named } from '../words';
+import { duration, Form, ResourcesModel, spent } from './model';
 
 interface IProps {
   model: ResourcesModel;
   trans: TranslationBundle;
   run(code: string): Promise<void>;
+  /** The project folder. */
+  project: string | null;
+  /** Show a file. */
+  open(path: string): void;
+  /** Download a file. */
+  fetch(path: string): void;
 }
 
 export function ResourcesView(props: IProps): React.JSX.Element {
@@ -50,7 +57,8 @@ function Sessions(props: IProps): React.JSX.Element {
   );
 }
 
-function SessionCard({ session, model, trans, run }: IProps & { session: Wire['Session'] }): React.JSX.Element {
+function SessionCard(props: IProps & { session: Wire['Session'] }): React.JSX.Element {
+  const { session, model, trans, run, project } = props;
   const attach = `import mpidist as md\n\nsession = md.attach("${session.id}")\nsession`;
   const held = model.held(session.id);
   const free = session.orphaned || session.held === true;
@@ -70,7 +78,17 @@ function SessionCard({ session, model, trans, run }: IProps & { session: Wire['S
           <Button label={trans.__('Cancel')} act={() => void model.withdraw(session.id, request.name)} />
         </div>
       ))}
-      {session.files && <Files session={session.id} files={session.files} model={model} trans={trans} />}
+      {session.files && <Files files={session.files} {...props} />}
+      {!session.files && !free && project !== null && (
+        <div className="jp-mpidist-Row">
+          <span className="jp-mpidist-Faint">{trans.__('Keeps no folder in step.')}</span>
+          <Button
+            label={trans.__('Keep %1 in step', named(project, trans))}
+            hint={trans.__('brings the project folder to the ranks before each run, and results back')}
+            act={() => void model.sync(session.id, project)}
+          />
+        </div>
+      )}
       <div className="jp-mpidist-Faint">
         {session.held
           ? held?.state === 'ready'
@@ -103,15 +121,10 @@ function SessionCard({ session, model, trans, run }: IProps & { session: Wire['S
   );
 }
 
-interface IFiles {
-  session: string;
-  files: Wire['Files'];
-  model: ResourcesModel;
-  trans: TranslationBundle;
-}
-
 /** The folder that a session keeps in step with its ranks. */
-function Files({ session, files, model, trans }: IFiles): React.JSX.Element {
+function Files(props: IProps & { session: Wire['Session']; files: Wire['Files'] }): React.JSX.Element {
+  const { files, model, trans } = props;
+  const session = props.session.id;
   const state: Record<string, string> = {
     'in step': trans.__('in step'),
     behind: trans.__('behind'),
@@ -127,6 +140,11 @@ function Files({ session, files, model, trans }: IFiles): React.JSX.Element {
         <span>
           <Button label={trans.__('Push')} hint={trans.__('brings changed files to the ranks now; each run does so, too')} act={() => void model.files(session, 'push')} />
           <Button label={trans.__('Pull')} hint={trans.__('fetches results from the ranks now')} act={() => void model.files(session, 'pull')} />
+          <Button
+            label={trans.__('Stop')}
+            hint={trans.__('fetches the last results, and keeps the folder in step no more')}
+            act={() => void model.files(session, 'stop')}
+          />
         </span>
       </div>
       {files.problem && <Problem words={files.problem} />}
@@ -138,7 +156,27 @@ function Files({ session, files, model, trans }: IFiles): React.JSX.Element {
             {node.host}: {node.words}
           </div>
         ))}
+      {files.results && files.results.length > 0 && <Results results={files.results} {...props} />}
     </div>
+  );
+}
+
+/** The newest files that ranks have sent back. */
+function Results({ results, trans, open, fetch }: IProps & { results: readonly Wire['ResultFile'][] }): React.JSX.Element {
+  return (
+    <ul aria-label={trans.__('Results from the ranks')}>
+      {results.map(each => (
+        <li key={each.path} className="jp-mpidist-Row" data-result={each.path} title={`${each.path}, ${new Date(1000 * each.changed).toLocaleString()}`}>
+          <span>
+            {each.path.split('/').pop()} <span className="jp-mpidist-Faint">{bytes(each.size)}</span>
+          </span>
+          <span>
+            <Button label={trans.__('Open')} act={() => open(each.path)} />
+            <Button label={trans.__('Download')} act={() => fetch(each.path)} />
+          </span>
+        </li>
+      ))}
+    </ul>
   );
 }
 

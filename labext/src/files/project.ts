@@ -1,0 +1,36 @@
+/** The project folder: chosen once, kept in step with the ranks of sessions, and where uploads go. No DOM here. */
+import { ISignal, Signal } from '@lumino/signaling';
+
+import type { IProject } from '../tokens';
+
+export interface IProjectMemory {
+  load(): Promise<string | null>;
+  save(folder: string | null): void;
+}
+
+export class Project implements IProject {
+  private _folder: string | null = null;
+  private readonly _changed = new Signal<this, void>(this);
+
+  constructor(private readonly memory: IProjectMemory) {
+    void this.memory.load().then(folder => {
+      this._folder ??= folder; // unless another one was chosen by now
+      this._changed.emit();
+    });
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get folder(): string | null {
+    return this._folder;
+  }
+
+  /** Choose a folder, as JupyterLab names it ("" for all that it shows), or none. */
+  choose(folder: string | null): void {
+    this._folder = folder;
+    this.memory.save(folder);
+    this._changed.emit();
+  }
+}
