@@ -343,6 +343,22 @@ def test_a_rank_that_dies_in_the_middle_leaves_nothing_under_the_final_name(
     assert sync.push().nodes[1].state == "in step"  # the session goes on with the others
 
 
+def test_results_of_ranks_that_have_ended_are_told_once_and_those_of_others_come(folder: Path) -> None:
+    world, other = Nodes("a"), Nodes("b")
+    sync = synced(folder, world, other)
+    for copy in copies(sync):
+        (copy / "results" / "late.txt").write_text("late")
+    lost = copies(sync)[0]
+    world.alive = False
+    with pytest.raises(SyncError, match="a cannot be asked for results: its ranks have ended") as told:
+        sync.pull()
+    assert f"is in {lost} of a" in str(told.value)
+    assert (folder / "results" / "late.txt").read_text() == "late"
+    first, second = sync.pull().nodes
+    assert first.words.startswith("unreachable: its ranks have ended; what they wrote after results")
+    assert second.words == "in step"
+
+
 def test_what_is_left_of_an_interrupted_transfer_is_removed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,8 +151,8 @@ function Files(props: IProps & { session: Wire['Session']; files: Wire['Files'] 
       {files.nodes
         .filter(node => node.state !== 'in step')
         .slice(0, MOST_NODES)
-        .map(node => (
-          <div key={node.host} className="jp-mpidist-Faint">
+        .map((node, number) => (
+          <div key={number} className="jp-mpidist-Faint">
             {node.host}: {node.words}
           </div>
         ))}

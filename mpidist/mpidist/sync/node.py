@@ -57,6 +57,7 @@ class Node:
 
     `shared`: they see the notebook's folder itself. `brought`: the hash of each file that they have. `conflicts`: files of the notebook's
     folder that keep versions made here. `stale`: ranks must import anew. `problem`: why it could not be reached or filled, in words.
+    `mourned`: it has been told that its ranks have ended.
     """
 
     world: RankPort
@@ -69,6 +70,17 @@ class Node:
     conflicts: list[str] = field(default_factory=list)
     stale: bool = True
     problem: str = ""
+    mourned: bool = False
+
+    @property
+    def loss(self) -> str:
+        """What has become of its results when its ranks have ended, in words; "" while they live, and for results that are here."""
+        if self.world.alive or self.shared:
+            return ""
+        return (
+            f"its ranks have ended; what they wrote after results were last fetched is in {shown(self.folder)} of {self.name}, "
+            "as long as that disk keeps it"
+        )
 
     @property
     def sources(self) -> list[str]:

@@ -102,11 +102,11 @@ class Sync:
     def pull(self) -> Status:
         """Fetch results that ranks have written since the last time; waits until ranks are free.
 
-        Raises SyncError if there is no room here or a node does not answer: what has not come stays there.
+        Raises SyncError if there is no room here or a node does not answer: what has not come stays there. That ranks have ended is told so once.
         """
         with self._lock:
             self._require()
-            self._pull([node for node in self._nodes.values() if node.world.alive])
+            self._pull(list(self._nodes.values()))
             self._problem = ""
             return self.status()
 
@@ -317,7 +317,11 @@ class Sync:
     def _pull(self, nodes: Sequence[Node], timeout: float | None = None) -> None:
         problems: list[str] = []
         for node in nodes:
-            if not node.shared:
+            if node.loss:
+                if not node.mourned:
+                    problems.append(f"{node.name} cannot be asked for results: {node.loss}")
+                node.mourned = True
+            elif not node.shared:
                 before = len(node.conflicts)
                 with collected(problems), _told_as_ours(node):
                     node.pull(self.folder, self._hashes, timeout)
@@ -353,7 +357,7 @@ class Sync:
                     tuple(node.conflicts),
                     node.shared,
                     node.folder,
-                    node.problem,
+                    node.loss or node.problem,
                     node.world.alive,
                 )
             )
