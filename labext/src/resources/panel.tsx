@@ -127,6 +127,7 @@ function Files(props: IProps & { session: Wire['Session']; files: Wire['Files'] 
   const session = props.session.id;
   const state: Record<string, string> = {
     'in step': trans.__('in step'),
+    'to fetch': trans.__('results to fetch'),
     behind: trans.__('behind'),
     conflict: trans.__('conflict'),
     unreachable: trans.__('unreachable')

@@ -57,7 +57,7 @@ class Node:
 
     `shared`: they see the notebook's folder itself. `brought`: the hash of each file that they have. `conflicts`: files of the notebook's
     folder that keep versions made here. `stale`: ranks must import anew. `problem`: why it could not be reached or filled, in words.
-    `mourned`: it has been told that its ranks have ended.
+    `mourned`: it has been told that its ranks have ended. `waiting`: results that `outlook` has seen there; `pulls`: how often they were fetched.
     """
 
     world: RankPort
@@ -71,6 +71,8 @@ class Node:
     stale: bool = True
     problem: str = ""
     mourned: bool = False
+    waiting: int = 0
+    pulls: int = 0
 
     @property
     def loss(self) -> str:
@@ -152,6 +154,8 @@ class Node:
                     moved.append(path)
         if taken or moved:
             self.keeper(place.taken, taken, moved, timeout=timeout)
+        self.pulls += 1
+        self.waiting = len(found.results) + len(found.conflicts) - len(taken) - len(moved)
         if problems:
             more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
             raise SyncError("; ".join(problems[:3]) + more)

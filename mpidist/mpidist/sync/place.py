@@ -44,6 +44,7 @@ __all__ = [
     "sees",
     "settle",
     "taken",
+    "waiting",
 ]
 
 SCRATCH = "MPIDIST_FILES"
@@ -303,6 +304,12 @@ def found(key: str) -> Found:
         if place.fetched.get(path) != entry.digest
     }
     return Found(new, conflicts)
+
+
+def waiting(keys: Sequence[str]) -> dict[str, int]:
+    """How many results and conflicts `found` would give, for those keys that this process has. Raises SyncError like it."""
+    new = {key: found(key) for key in keys if key in _places}
+    return {key: len(each.results) + len(each.conflicts) for key, each in new.items()}
 
 
 def read(key: str, path: str, offset: int, size: int) -> bytes:

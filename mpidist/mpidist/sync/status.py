@@ -10,15 +10,16 @@ from mpidist.sync.manifest import shown
 
 __all__ = ["NodeStatus", "State", "Status"]
 
-State = Literal["in step", "behind", "conflict", "unreachable"]
-_WORST: tuple[State, ...] = ("unreachable", "conflict", "behind", "in step")
+State = Literal["in step", "to fetch", "behind", "conflict", "unreachable"]
+_WORST: tuple[State, ...] = ("unreachable", "conflict", "behind", "to fetch", "in step")
 
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
     """One node: `behind` files differ from the notebook's; `conflicts` are files of the notebook's folder that keep what ranks made of others.
 
-    `folder`: the node's copy, or the notebook's folder itself if it is `shared`. `problem`: what went wrong last, in words.
+    `folder`: the node's copy, or the notebook's folder itself if it is `shared`. `problem`: what went wrong last, in words. `waiting`: results that
+    were there to be fetched when it was last looked at.
     """
 
     node: str
@@ -30,13 +31,16 @@ class NodeStatus:
     folder: str
     problem: str = ""
     alive: bool = True
+    waiting: int = 0
 
     @property
     def state(self) -> State:
         """The worst that can be said of it."""
         if not self.alive:
             return "unreachable"
-        return "conflict" if self.conflicts else "behind" if self.behind or self.problem else "in step"
+        if self.conflicts:
+            return "conflict"
+        return "behind" if self.behind or self.problem else "to fetch" if self.waiting else "in step"
 
     @property
     def words(self) -> str:
@@ -45,10 +49,18 @@ class NodeStatus:
         if self.conflicts:
             text += f": {', '.join(shown(path) for path in self.conflicts)}"
         if self.behind:
-            text += f"{'; behind' if self.conflicts else ''} ({self.behind} file{'' if self.behind == 1 else 's'})"
+            text += f"{'; behind' if self.conflicts else ''} ({_files(self.behind)})"
+        if self.waiting and self.alive:
+            text += (
+                f" ({_files(self.waiting)})" if text == "to fetch" else f"; to fetch ({_files(self.waiting)})"
+            )
         if self.shared:
             text += ", the same folder"
         return f"{text}: {self.problem}" if self.problem else text
+
+
+def _files(number: int) -> str:
+    return f"{number} file{'' if number == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)

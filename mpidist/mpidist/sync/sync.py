@@ -26,6 +26,7 @@ from mpidist.sync import modules, place
 from mpidist.sync.here import Here
 from mpidist.sync.manifest import Entry, Hashes, Limits, changes, scan, shown
 from mpidist.sync.node import Node, collected
+from mpidist.sync.outlook import Outlook
 from mpidist.sync.rules import FILE, Rules
 from mpidist.sync.status import NodeStatus, Status
 
@@ -76,6 +77,7 @@ class Sync:
         self._added = False
         self._here = Here(self.folder)
         self._glimpse: tuple[float, Status | None] = (0.0, None)
+        self._outlook = Outlook(self._anew)
         self.stopped = False
         self._scan()  # what is wrong with the folder is told before anything is done
 
@@ -118,7 +120,7 @@ class Sync:
     def glimpse(self) -> Status | None:
         """The state as of some seconds ago, for a display that asks again and again: large folders are looked at less often.
 
-        Waits for nothing: None while files are on their way for the first time.
+        It lets ranks that have nothing else to do look for results, which the next ones tell. Waits for nothing: None while files are on their way for the first time.
         """
         if not self._lock.acquire(timeout=GLIMPSE_SECONDS):
             return self._glimpse[1]
@@ -133,6 +135,7 @@ class Sync:
                 seen = Status(str(self.folder), 0, (), str(error))
             took = time.monotonic() - began
             self._glimpse = (began + max(FRESH_SECONDS, SPARING * took), seen)
+            self._outlook.look(list(self._nodes.values()))
             return seen
         finally:
             self._lock.release()
@@ -147,9 +150,13 @@ class Sync:
                 self._problem = str(error)
             else:
                 self._problem = ""
-            self._glimpse = (0.0, self._glimpse[1])
+            self._anew()
 
         threading.Thread(target=work, name=f"mpidist-{what}", daemon=True).start()
+
+    def _anew(self) -> None:
+        """The next glimpse is a new one."""
+        self._glimpse = (0.0, self._glimpse[1])
 
     def stop(self, *, timeout: float | None = None) -> None:
         """Fetch results a last time and remove the copies; waits until ranks are free, or for `timeout` s. The notebook's folder stays as it is.
@@ -359,6 +366,7 @@ class Sync:
                     node.folder,
                     node.loss or node.problem,
                     node.world.alive,
+                    node.waiting,
                 )
             )
         return Status(str(self.folder), len(entries), tuple(nodes), self._problem)
