@@ -44,7 +44,8 @@ export const status: JupyterFrontEndPlugin<void> = {
     });
     model.ended.connect((_, run) => {
       const tell = run.state === 'failed' || run.failures > 0 ? Notification.warning : Notification.success;
-      tell(ending(run, trans), { autoClose: false });
+      // JupyterLab shows the beginning of a long text only.
+      tell(ending(run, trans), { autoClose: false, actions: [{ label: trans.__('Show runs'), callback: open }] });
     });
     void registry?.load(ID).then(settings => {
       const take = () => {
