@@ -20,13 +20,21 @@ async function notebookAt(app: JupyterFrontEnd, path: string): Promise<NotebookP
 /** Show and select the cell in which a run is displayed; whether it is still there. */
 export async function jump(app: JupyterFrontEnd, path: string, run: Wire['Run']): Promise<boolean> {
   const { content } = await notebookAt(app, path);
-  const place = content.widgets.findIndex(cell => cell.model.id === run.cell);
+  const named = content.widgets.findIndex(cell => cell.model.id === run.cell);
+  // Before format 4.5 cells have no names in the file: others are given whenever it is opened.
+  const place = named >= 0 ? named : content.widgets.findIndex(cell => shows(cell.model, run));
   if (place < 0) {
     return false;
   }
   content.activeCellIndex = place;
   await content.scrollToItem(place, 'start');
   return true;
+}
+
+/** Whether the view of a run is in the output of a cell. */
+function shows(cell: { toJSON(): object }, run: Wire['Run']): boolean {
+  const { outputs = [] } = cell.toJSON() as { outputs?: { data?: Record<string, { model_id?: string }> }[] };
+  return !!run.model && outputs.some(output => output.data?.[VIEW]?.model_id === run.model);
 }
 
 /** The view of a run, live, in a tab of its own; it is the same as in the cell, and shows wherever that is. */
