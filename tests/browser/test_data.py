@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 from selenium.webdriver.common.keys import Keys
 
 import mpidist as md
@@ -49,6 +51,12 @@ def opened(page: Page, path: str, words: str) -> None:
     """Open a file as a double click in the file browser does."""
     page.script("void app.commands.execute('docmanager:open', {path: arguments[0]})", path)
     page.wait_for(lambda: words in page.text(SHOWN), f"what is in {path}")
+
+
+def paper(page: Page) -> float:
+    """The brightness, 0 to 255, of the page of saved results as it is on the screen: its frame is closed to scripts."""
+    png = page.elements(".jp-mpidist-Page")[0].screenshot_as_png
+    return float(Image.open(io.BytesIO(png)).convert("L").getpixel((5, 5)))  # type: ignore[arg-type]
 
 
 def test_files_from_the_file_browser_to_the_notebook(lab: Lab, tmp_path: Path) -> None:
@@ -123,7 +131,10 @@ def test_files_from_the_file_browser_to_the_notebook(lab: Lab, tmp_path: Path) -
     page.driver.switch_to.frame(page.elements(frame)[0])
     assert "Run " in page.text("body")
     page.driver.switch_to.default_content()
-    page.screenshot(tmp_path / "saved.png")
+    for theme, dark in (("JupyterLab Light", False), ("JupyterLab Dark", True), ("JupyterLab Light", False)):
+        page.script("return app.commands.execute('apputils:change-theme', {theme: arguments[0]})", theme)
+        page.wait_for(lambda dark=dark: (paper(page) < 100) == dark, f"the page in {theme}")
+        page.screenshot(tmp_path / f"saved-{theme.split()[1].lower()}.png")
     saved(folder / "out.h5", bins=30)
     page.wait_for(lambda: page.attribute(frame, "srcdoc") != first, "the new results")
 

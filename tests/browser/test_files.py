@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .lab import Lab, require_browser
-from .test_panel import PANEL, button
+from .test_panel import PANEL, button, theme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +141,9 @@ def test_a_project_folder_reaches_ranks_and_results_come_back(
     page.wait_for(lambda: "analysis: 2 files, behind" in page.text(files), "that ranks have it not yet")
     assert button(page, files, "Push")
     page.wait_for(lambda: "analysis: 2 files, in step" in page.text(files), "that ranks have it")
-    page.screenshot(tmp_path / "project.png")
+    for name in ("JupyterLab Dark", "JupyterLab Light"):
+        theme(page, name)
+        page.screenshot(tmp_path / f"project-{name.split()[1].lower()}.png")
 
     assert button(page, files, "Stop")
     page.wait_for(lambda: "Keeps no folder in step." in page.text(PANEL), "the end of that")
