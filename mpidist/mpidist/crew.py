@@ -57,7 +57,10 @@ class WorldPort(Protocol):
         """Start a pickled task on every rank."""
 
     def outlive(self, run_id: str) -> None:
-        """The ranks are to outlive the kernel while a task of this run is under way."""
+        """The ranks are to outlive the kernel until this run has ended, also while it is paused."""
+
+    def settled(self, run_id: str) -> None:
+        """This run has ended: for it the ranks need not outlive the kernel any more."""
 
     def control(self, run_id: str, word: str) -> None:
         """Tell every rank a word; from any thread, without waiting."""
@@ -143,6 +146,11 @@ class Crew:
         for number in {part.world for part in self._parts.active}:
             self._worlds[number].control(self.run, word)
 
+    def settled(self) -> None:
+        """The run has ended: no world is kept for it any more."""
+        for world in self._worlds:
+            world.settled(self.run)
+
     def ask_again(self, part: Part) -> None:
         """Let the ranks of a part tell all of its table, if a state could not be read because a message before it is missing."""
         if part.unread and not part.end:
@@ -216,6 +224,9 @@ class Gone:
 
     def outlive(self, run_id: str) -> None:
         """There is nothing to be kept."""
+
+    def settled(self, run_id: str) -> None:
+        """There was nothing to be kept."""
 
     def control(self, run_id: str, word: str) -> None:
         """Nobody hears it."""

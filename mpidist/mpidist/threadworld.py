@@ -99,6 +99,9 @@ class ThreadWorld:
     def outlive(self, run_id: str) -> None:
         """Threads end with their process."""
 
+    def settled(self, run_id: str) -> None:
+        """It makes no difference."""
+
     def control(self, run_id: str, word: str) -> None:
         """Tell the ranks of a run a word."""
         with self._lock:

@@ -352,6 +352,7 @@ class Work:
                 with contextlib.suppress(Exception):
                     self.crew[part.world].control(self._id, "stop")
                 self.parts.ended(part, "failed")
+            self.crew.settled()
             self._word = ""
             self._parting.notify_all()
 
@@ -457,4 +458,6 @@ class Work:
             self.state = "stopped"
         else:
             self.state = "done"
+        if self.ended:
+            self.crew.settled()
         self._word = ""

@@ -183,6 +183,41 @@ def test_a_detached_run_goes_on_when_its_kernel(
     ended(session, state)
 
 
+def test_a_paused_detached_run_stays_so_when_its_kernel_exits(
+    kernel: Callable[[str], Kernel], attach: Callable[..., md.Session], folder: Path, state: Path
+) -> None:
+    first = kernel(
+        "session, run = started(md.Local(ranks=2))\n"
+        "run.pause(); run.wait(); print(run.state, run.progress.events_done, flush=True)"
+    )
+    name = first.line()
+    word, events = first.line().split()
+    assert word == "paused"
+    assert first.wait() == ("", "")
+    assert not session_of(name).in_use
+    session = attach(name)
+    (run,) = session.runs
+    until(lambda: run.snapshot is not None and run.snapshot.parts)
+    assert run.progress.events_done >= int(events) > 0
+    check(run, folder)
+    assert session.px["mine"] == [7, 7]
+    ended(session, state)
+
+
+@pytest.mark.parametrize("end", ["stopped", "done"])
+def test_ranks_end_with_a_kernel_whose_detached_run_has(
+    end: str, kernel: Callable[[str], Kernel], folder: Path
+) -> None:
+    hurry = "run.stop()" if end == "stopped" else "(folder / 'fast').touch()"
+    first = kernel(
+        f"session, run = started(md.Local(ranks=2))\n{hurry}; run.wait(); print(run.state, flush=True)"
+    )
+    name = first.line()
+    assert first.line() == end
+    assert first.wait() == ("", "")
+    assert [info for info in md.sessions() if info.id == name] == []
+
+
 def test_the_results_of_a_detached_run_that_has_ended_alone(
     kernel: Callable[[str], Kernel], attach: Callable[..., md.Session], folder: Path, state: Path
 ) -> None:

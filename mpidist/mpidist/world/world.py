@@ -310,8 +310,12 @@ class World:
         threading.Thread(target=self._follow, args=(flight,), name=f"run {run_id}", daemon=True).start()
 
     def outlive(self, run_id: str) -> None:
-        """While a task of this run is under way, the ranks are left alone when the kernel ends."""
+        """Until this run is `settled`, the ranks are left alone when the kernel ends: they compute it, or keep what they have of it."""
         self._outliving.add(run_id)
+
+    def settled(self, run_id: str) -> None:
+        """The run has ended: for it the ranks need not be left alone."""
+        self._outliving.discard(run_id)
 
     def others(self, run_id: str) -> bool:
         """Whether tasks of other runs are under way or waiting."""
@@ -510,8 +514,8 @@ class World:
         atexit.unregister(self._exit)
 
     def _exit(self) -> None:
-        """At the end of the kernel: runs that are detached go on without it."""
-        if any(flight.run_id in self._outliving for flight in self._flights.values()):
+        """At the end of the kernel: runs that are detached go on without it, or stay paused."""
+        if self._outliving and self.alive:
             self.disconnect()
         else:
             self.close()
