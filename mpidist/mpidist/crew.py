@@ -12,6 +12,7 @@ from .spmd.header import again, give
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from .part import Part
     from .parts import Parts
@@ -43,6 +44,10 @@ class WorldPort(Protocol):
     @property
     def owned(self) -> bool:
         """Whether no other kernel has attached it."""
+
+    @property
+    def runs(self) -> Path | None:
+        """The folder in which detached runs of its session are written down; None if it cannot be found by another kernel."""
 
     def others(self, run_id: str) -> bool:
         """Whether tasks of other runs are under way, behind which a new one would wait."""
@@ -114,8 +119,14 @@ class Crew:
 
     @property
     def owned(self) -> bool:
-        """Whether no other kernel has attached any of them."""
-        return all(world.owned for world in self._worlds)
+        """Whether no other kernel has attached any of those in use."""
+        return all(world.owned for world in self.used)
+
+    @property
+    def keeping(self) -> Path | None:
+        """Where the session of those in use is looked for: a detached run is to be found there. None if they have none."""
+        folders = [folder for world in self.used if (folder := world.runs) is not None]
+        return folders[0] if folders else None
 
     def any_open(self, but: int = -1) -> bool:
         """Whether one in use, other than number `but`, can be given work."""
@@ -209,6 +220,7 @@ class Gone:
     size = 0
     alive = open = False
     owned = True
+    runs = None
     words = "ranks that are gone"
 
     def __init__(self, name: str) -> None:

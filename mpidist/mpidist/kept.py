@@ -6,8 +6,9 @@ folder that only the user may read (`mpidist.world.registry`), and is written on
 
 from __future__ import annotations
 
+import contextlib
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .spmd.pickling import dumps
@@ -38,6 +39,10 @@ class Kept:
         number, plan, started, parts, worlds = pickle.loads(file.read_bytes())
         return cls(file, number, plan, started), parts, worlds
 
+    def moved(self, folder: Path) -> Kept:
+        """The same in the folder of another session."""
+        return replace(self, file=folder / self.file.name)
+
     def packed(self, parts: Parts, worlds: list[str]) -> bytes:
         """What is to be written: parts, and the names of their worlds."""
         return dumps((self.id, self.plan, self.started, parts, worlds))
@@ -47,3 +52,9 @@ class Kept:
         self.file.parent.mkdir(mode=0o700, exist_ok=True)
         write_whole(self.file, data)
         self.file.chmod(0o600)
+
+    def remove(self) -> None:
+        """Forget it here: another session has it. Raises OSError."""
+        self.file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # other runs are there
+            self.file.parent.rmdir()

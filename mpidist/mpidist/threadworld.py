@@ -41,6 +41,7 @@ class ThreadWorld:
         self.hosts = (platform.node(),) * size
         self.ends: float | None = None
         self.alive = self.open = self.owned = True
+        self.runs: Path | None = None
         self.name = f"threads-{id(self):x}"
         self.words = f"{size} threads of this process"
         self.inline = inline and size == 1

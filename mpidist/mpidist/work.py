@@ -68,6 +68,7 @@ class Work:
         self.rest = threading.Event()
         self.lock = threading.RLock()
         self._id, self._kept = run_id, kept
+        self._left: list[Kept] = []
         self._publish, self._rested = publish, rested
         self._word = ""
         self._threads = 0
@@ -166,8 +167,12 @@ class Work:
                 return
             with self._writing:
                 with self.lock:
-                    data = self._kept.packed(self.parts, self.crew.names)
-                self._kept.write(data)
+                    kept, left = self._kept, self._left[:]
+                    data = kept.packed(self.parts, self.crew.names)
+                kept.write(data)
+                for old in left:  # only now: at no moment it is nowhere
+                    old.remove()
+                    self._left.remove(old)
         except (DatasetError, WorldError, OSError) as error:
             logger.warning("run %s cannot be found again when this kernel ends: %s", self._id, error)
 
@@ -254,7 +259,7 @@ class Work:
                 msg = f"the run is {self.state}. Hint: {hint}."
                 raise WorldError(msg)
             if worlds:
-                self.crew.replace(worlds)
+                self._move(worlds)
             for part in self.parts:
                 self.parts.shed(part)
             tasks: list[Task] = []
@@ -269,7 +274,19 @@ class Work:
         if tasks:
             self._send(tasks)
         else:
+            self._write_down()
             self._rested()
+
+    def _move(self, worlds: Sequence[WorldPort]) -> None:
+        """Use these worlds, and no others; a detached run is found with their session from now on. Under the lock."""
+        owned = self.crew.owned
+        self.crew.replace(worlds)
+        folder = self.crew.keeping
+        if self._kept is None or folder is None or folder == self._kept.file.parent:
+            return
+        if owned:  # else another kernel has it, and goes on with it there
+            self._left.append(self._kept)
+        self._kept = self._kept.moved(folder)
 
     def join(self, world: WorldPort) -> None:
         """Let a world take part."""

@@ -255,6 +255,28 @@ def test_a_detached_run_on_two_worlds_of_which_one_dies_while_nobody_looks(
     ended(session, state)
 
 
+def test_a_detached_run_that_is_retried_on_another_session_is_found_there_and_only_there(
+    kernel: Callable[[str], Kernel], attach: Callable[..., md.Session], folder: Path, state: Path
+) -> None:
+    first = kernel(
+        "session, run = started(md.Local(ranks=1))\n"
+        "run.stop(); run.wait()\n"
+        "other = md.connect(md.Local(ranks=2))\n"
+        "run.retry(other)\n"
+        "print(other.id, run.state, flush=True); time.sleep(300)"
+    )
+    left = first.line()
+    name, word = first.line().split()
+    assert word in ("starting", "running")
+    first.kill()
+    assert [file.parent.name for file in state.glob("session-*/run-*")] == [f"session-{name}"]
+    assert attach(left).runs == []
+    session = attach(name)
+    (run,) = session.runs
+    check(run, folder)
+    ended(session, state)
+
+
 def test_a_session_is_taken_from_a_kernel_that_lives(
     kernel: Callable[[str], Kernel], attach: Callable[..., md.Session], folder: Path, state: Path
 ) -> None:

@@ -208,6 +208,34 @@ def test_ranks_of_which_one_has_forgotten_a_paused_part_do_it_anew(files: Path) 
     complete(run, files)
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_run_that_is_retried_elsewhere_is_written_down_there(files: Path, taken: bool) -> None:
+    world, other = ThreadWorld(1), ThreadWorld(1)
+    run = begin(files, world)
+    further(run)
+    run.stop()
+    assert run.wait(60).state == "stopped"
+    (file,) = files.glob("kept/run-*")
+    world.owned = not taken  # another kernel goes on with it there
+    other.runs = files / "other"
+    run.retry(other)
+    assert (files / "other" / file.name).exists()
+    assert file.exists() == taken
+    complete(run, files)
+    run.retry(other)
+    assert {file.parent.name for file in files.glob("*/run-*")} == {"other"} | ({"kept"} if taken else set())
+
+
+def test_a_run_that_has_all_is_moved_too(files: Path) -> None:
+    run = begin(files, ThreadWorld(1))
+    complete(run, files)
+    other = ThreadWorld(1)
+    other.runs = files / "other"
+    run.retry(other)
+    assert [file.parent.name for file in files.glob("*/run-*")] == ["other"]
+    assert not (files / "kept").exists()
+
+
 def test_a_run_that_was_stopped_stays_so_until_somebody_retries_it(files: Path) -> None:
     world, other = ThreadWorld(1), ThreadWorld(1)
     run = begin(files, world, other)

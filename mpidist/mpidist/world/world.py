@@ -33,6 +33,7 @@ from mpidist.world.usage import use_of_nodes
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from mpidist.spmd.survey import Survey
     from mpidist.world.calls import Calls
@@ -254,6 +255,11 @@ class World:
             record = Record.read(self._record.file)
             return not self._let_go and (record is None or record.kernel == self._record.kernel)
         return not self._let_go
+
+    @property
+    def runs(self) -> Path | None:
+        """The folder of the detached runs of its session; None for a world without one."""
+        return self._record.runs if self._record.session else None
 
     @property
     def busy(self) -> bool:
