@@ -35,6 +35,13 @@ import mpidist as md
 folder = Path(sys.argv[1])
 
 def slow(values):
+    if ak.backend(values) == "cpu" and len(values) and (folder / "hold").exists():
+        (folder / f"held-{os.getpid()}").touch()
+        while (folder / "hold").exists():
+            time.sleep(0.01)
+    if ak.backend(values) == "cpu" and len(values):
+        with (folder / f"events-{os.getpid()}").open("a") as file:
+            print(len(values), file=file)
     if ak.backend(values) == "cpu" and len(values) and not (folder / "fast").exists():
         time.sleep(1.0)
     return values
@@ -234,6 +241,36 @@ def test_the_results_of_a_detached_run_that_has_ended_alone(
     (run,) = session.runs
     assert run.wait(LONG).state == "done"
     check(run, folder)
+    ended(session, state)
+
+
+def test_a_detached_run_goes_on_when_its_ranks_were_too_busy_to_be_attached(
+    kernel: Callable[[str], Kernel],
+    attach: Callable[..., md.Session],
+    folder: Path,
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = kernel("started(md.Local(ranks=2)); time.sleep(300)")
+    name = first.line()
+    (folder / "hold").touch()
+    (record,) = session_of(name).records
+    until(lambda: all((folder / f"held-{pid}").exists() for pid in record.engines))
+    first.kill()
+    with monkeypatch.context() as patch:
+        patch.setattr("mpidist.world.world.BUSY_SECONDS", 1.0)
+        with pytest.raises(WorldError, match=r"are busy and do not answer\. Hint: try again"):
+            md.attach(name)
+    (folder / "fast").touch()
+    (folder / "hold").unlink()
+    at_work = state / record.name / "at-work"
+    until(lambda: not at_work.exists())
+    logs = [folder / f"events-{pid}" for pid in record.engines]
+    assert (
+        sum(int(line) for log in logs for line in log.read_text().split()) == 400_000
+    )  # and not paused before
+    session = attach(name)
+    check(session.runs[0], folder)
     ended(session, state)
 
 

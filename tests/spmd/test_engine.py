@@ -41,6 +41,31 @@ def test_number_0_is_the_task_that_runs() -> None:
     assert words.newest == 7
 
 
+def test_words_of_a_hold_are_no_more_when_it_is_let_go() -> None:
+    words = Words()
+    words.begin(3)
+    words.hear(3, "stop")
+    words.hear(0, "pause", "a hold")
+    words.hear(0, "pause", "another")
+    words.let_go("a hold")
+    assert words.asked(3) == {"stop", "pause"}
+    words.let_go("another")
+    assert words.asked(3) == {"stop"}
+
+
+def test_words_of_a_hold_that_come_late_do_not_reach_the_next_task() -> None:
+    words = Words()
+    words.begin(3)
+    words.hear(0, "pause", "a hold")
+    words.end(3)
+    words.let_go("a hold")  # the ranks are free
+    words.begin(4)
+    words.hear(0, "pause", "a hold")
+    assert words.asked(4) == frozenset()
+    words.hear(0, "pause", "another")
+    assert words.asked(4) == {"pause"}
+
+
 def test_which_task_runs() -> None:
     words = Words()
     assert words.running == 0

@@ -41,7 +41,18 @@ if TYPE_CHECKING:
     from mpidist.spmd.comm import Comm
     from mpidist.spmd.memory import Memory
 
-__all__ = ["ABANDON", "MESSAGE", "REQUEST", "USAGE", "Rank", "Words", "execute", "install"]
+__all__ = [
+    "ABANDON",
+    "LET_GO",
+    "MESSAGE",
+    "REQUEST",
+    "USAGE",
+    "Rank",
+    "Words",
+    "execute",
+    "install",
+    "let_go",
+]
 
 REQUEST = "mpidist_word_request"
 """Type of the control message that brings a word."""
@@ -51,15 +62,23 @@ MESSAGE = "data_pub"
 """Type of the iopub message that brings what a rank publishes: one that ipyparallel's hub knows and drops."""
 ABANDON = "abandon"
 """Word of the world itself: another rank has failed, leave the collectives."""
+LET_GO = "let go"
+"""Word of a kernel that wanted to attach busy ranks and has given up: those that it has said for that are no more."""
 
 
 class Words:
-    """The words asked for, by task number. Written by the control thread, read by the main thread."""
+    """The words asked for, by task number. Written by the control thread, read by the main thread.
+
+    A kernel that attaches the ranks does not know which tasks run: it says its words to task 0, whichever runs now, under the name of a
+    *hold*. When that is let go, because the ranks are free or the kernel has given up, its words are no more, also those still on their way.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._asked: dict[int, frozenset[str]] = {}
         self._begun = self._ended = 0
+        self._held: dict[str, frozenset[tuple[int, str]]] = {}
+        self._let_go: set[str] = set()
 
     @property
     def newest(self) -> int:
@@ -76,19 +95,32 @@ class Words:
         with self._lock:
             self._begun = task
 
-    def hear(self, task: int, word: str) -> None:
-        """Add `word` to those of `task`, which may not have begun; ignored when it has ended.
+    def hear(self, task: int, word: str, hold: str = "") -> None:
+        """Add `word` to those of `task`, which may not have begun; ignored when it has ended, or the hold was let go.
 
-        Task 0 means the one that runs now (a kernel that attaches ranks does not know its number).
+        Task 0 means the one that runs now.
         """
         with self._lock:
             task = task or self._begun
-            if task > self._ended:
+            if task <= self._ended or hold in self._let_go:
+                return
+            if hold:
+                self._held[hold] = self._held.get(hold, frozenset()) | {(task, word)}
+            else:
                 self._asked[task] = self._asked.get(task, frozenset()) | {word}
+
+    def let_go(self, hold: str) -> None:
+        """Take back what was said for that hold, now and later."""
+        with self._lock:
+            self._let_go.add(hold)
+            self._held.pop(hold, None)
 
     def asked(self, task: int) -> frozenset[str]:
         """All words heard for `task`."""
-        return self._asked.get(task, frozenset())
+        words = self._asked.get(task, frozenset())
+        for held in tuple(self._held.values()):
+            words |= {word for number, word in held if number == task}
+        return words
 
     def end(self, task: int) -> None:
         """Forget the words of `task`, and ignore those that are still on their way."""
@@ -115,8 +147,11 @@ def install() -> dict[str, object]:
 
     def on_word(stream: Any, ident: Any, parent: Any) -> None:
         content = parent["content"]
-        task, word = int(content["task"]), str(content["word"])
-        _words.hear(task, word)
+        task, word, hold = int(content["task"]), str(content["word"]), str(content.get("hold", ""))
+        if word == LET_GO:
+            _words.let_go(hold)
+        else:
+            _words.hear(task, word, hold)
         if word == "stop":
             threading.Thread(target=_hurry, args=(task,), name="mpidist-hurry", daemon=True).start()
         kernel.session.send(
@@ -146,6 +181,11 @@ def install() -> dict[str, object]:
         "mpi": mpi.library(),
         "number": _words.newest,
     }
+
+
+def let_go(hold: str) -> None:
+    """On each rank, when it is free: what was said to hold it is not meant for tasks that begin now."""
+    _words.let_go(hold)
 
 
 def _hurry(task: int) -> None:

@@ -46,7 +46,11 @@ WATCH_SECONDS = 0.25
 LAST_WORDS_SECONDS = 1.5
 """How long mpiexec may take to say which rank has died."""
 ATTACH_SECONDS = 30.0
+BUSY_SECONDS = 30.0
+"""How long ranks may go on with what they are busy with until a kernel that wants to attach them gives up."""
 HOLD_SECONDS = 0.25
+LET_GO_SECONDS = 5.0
+"""How long busy ranks may take to answer that they go on."""
 OWNER_SECONDS = 1.0
 """How often a world looks whether another kernel has attached it."""
 
@@ -158,20 +162,33 @@ class World:
     def _hold(self) -> None:
         """Make whatever runs on the ranks come to an end, one task after another, until they answer.
 
-        Runs that go on without a kernel are only paused; others would have nobody to tell their results.
+        Runs that go on without a kernel are only paused, and not even that if it takes too long: nobody would let them go on. Others would
+        have nobody to tell their results.
         """
         # A rank alone has no collective that it could leave.
         words = ("pause",) if any(self._record.runs.glob("*")) else (engine.ABANDON, "stop")
-        answer = self.client[:].apply_async(_idle)
-        deadline = time.monotonic() + ATTACH_SECONDS
-        while not answer.ready() and time.monotonic() < deadline:
-            for word in words:
-                self._tell(0, word)  # whatever runs now
-            answer.wait(HOLD_SECONDS)
-        if not answer.ready():
-            raise WorldError(
-                f"the ranks on {self.place} are busy and do not answer. Hint: try again when what runs there has ended."
-            )
+        hold = os.urandom(8).hex()
+        answer = self.client[:].apply_async(engine.let_go, hold)
+        deadline = time.monotonic() + BUSY_SECONDS
+        try:
+            while not answer.ready() and time.monotonic() < deadline:
+                for word in words:
+                    self._tell(0, word, hold)  # whatever runs now
+                answer.wait(HOLD_SECONDS)
+            if not answer.ready():
+                raise WorldError(
+                    f"the ranks on {self.place} are busy and do not answer. Hint: try again when what runs there has ended."
+                )
+        except BaseException:
+            if words == ("pause",):  # a rank that has left the others' collectives cannot come back
+                self._let_go_on(hold)
+            raise
+
+    def _let_go_on(self, hold: str) -> None:
+        """Take back what was said to hold the ranks; they answer also while they are busy."""
+        told = self._tell(0, engine.LET_GO, hold)
+        with contextlib.suppress(Exception):  # one that does not answer has gone, or is stopped
+            told.result(LET_GO_SECONDS)
 
     def _begin(self, timeout: float) -> None:
         """Verify the ranks; from then on they are watched."""
@@ -382,11 +399,13 @@ class World:
             with self._lock:
                 self._flights.pop(flight.number, None)
 
-    def _tell(self, number: int, word: str) -> None:
+    def _tell(self, number: int, word: str, hold: str = "") -> Any:
+        """A word to all ranks; gives the future of their answers, None if it could not be sent."""
         # Engines that have unregistered in between make ipyparallel raise; their task has ended then.
         with contextlib.suppress(Exception):
-            content = {"task": number, "word": word}
-            self.client._send_control_request("all", engine.REQUEST, content, False)  # noqa: FBT003
+            content = {"task": number, "word": word, "hold": hold}
+            return self.client._send_control_request("all", engine.REQUEST, content, False)  # noqa: FBT003
+        return None
 
     def _require(self) -> None:
         if self._farewell:
@@ -529,7 +548,3 @@ class World:
 
 _keepers: list[Any] = []
 _here: weakref.WeakSet[World] = weakref.WeakSet()
-
-
-def _idle() -> None:
-    """Runs on every rank: it is free."""
