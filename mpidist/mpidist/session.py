@@ -30,7 +30,7 @@ from .threadworld import ThreadWorld
 from .world import Local, SessionInfo, World, new_id, sessions, state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
     from pathlib import Path
     from types import TracebackType
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .spmd.loop import Pace
     from .values import Results
     from .world import Launcher
+    from .world.registry import Record
 
 __all__ = ["Session", "attach", "compute", "connect", "request"]
 
@@ -55,13 +56,17 @@ class Session(Shown):
     Each world (`worlds`, in the order in which they came) is one MPI job of one launcher. A run works on all of them. `id` names
     the session; `requests` are worlds that have been asked for and are not up yet. `foretell` says whether a large run says what it will need
     (see `mpidist.foretold`). `held`: its owner only keeps it until a kernel attaches it (see `mpidist.holder`).
+    `unreached` are worlds of it that could not be attached, and end with it.
     """
 
     _shown_as = "session"
     foretell = True
 
-    def __init__(self, *worlds: World, id: str = "", held: bool = False) -> None:
+    def __init__(
+        self, *worlds: World, id: str = "", held: bool = False, unreached: Sequence[Record] = ()
+    ) -> None:
         self.id, self.held = id or new_id(), held
+        self._unreached = unreached
         self.runs: list[Run] = []
         self.requests: list[Request[World]] = []
         self._worlds: list[World] = list(worlds)
@@ -373,6 +378,9 @@ class Session(Shown):
         self._end_sync()
         for world in self._worlds:
             world.close()
+        for record in self._unreached:
+            if record.current and (left := record.end()):
+                warnings.warn(left, stacklevel=2)
         for request in waiting:
             with contextlib.suppress(WorldError, TimeoutError):
                 request.wait(CANCEL_SECONDS)
@@ -442,17 +450,18 @@ def attach(session: str | SessionInfo | None = None, *, take: bool = False) -> S
         raise WorldError(
             f"session {info.id} is attached in this process already. Hint: use that one; its runs are in session.runs."
         )
-    worlds, problems = [], []
+    worlds, problems, unreached = [], [], []
     for record in info.claim(take=take):
         try:
             worlds.append(World.attach(record, tell=_print))
         except WorldError as error:
             problems.append(error)
+            unreached.append(record)
     if problems and not worlds:
         raise problems[0]
     for problem in problems:
         warnings.warn(f"session {info.id} goes on without some of its ranks: {problem}", stacklevel=2)
-    made = Session(*worlds, id=info.id)
+    made = Session(*worlds, id=info.id, unreached=unreached)
     own_desk().seat(made)
     by_name = {world.name: world for world in worlds}
     for file in sorted(made._kept.glob("run-*"), key=lambda file: file.stat().st_mtime):

@@ -267,9 +267,12 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
 
     @property
     def cancel_command(self) -> tuple[str, ...]:
-        """What ends the ranks when their session is lost."""
+        """What ends the ranks when their session is lost; no error if they have ended."""
         where = ("env", f"SLURM_CONF={self.configuration}") if self.configuration else ()
-        return (*where, "scancel", self.job_id) if self.job_id else ()
+        # The name is the world's; of a number that Slurm has forgotten scancel says that it is invalid.
+        return (
+            (*where, "scancel", f"--name={self.cluster_id}", f"--user={os.getuid()}") if self.job_id else ()
+        )
 
     # ------------------------------------------------------------------ end
 

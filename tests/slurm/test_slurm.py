@@ -378,6 +378,27 @@ def test_a_lease_ends_a_job_that_still_waits_for_a_killed_kernel(full: str, stat
     wait_for(lambda: left(state) == [], 10)
 
 
+def test_a_job_that_cannot_be_cancelled_is_told_of(state: Path) -> None:
+    def jobs() -> str:  # a node takes its time to see that they have ended, for it was not answered either
+        return slurm_says("squeue", "--noheader", "--states=PENDING,RUNNING")
+
+    with running(1) as folder:
+        session = md.connect(Slurm(time="5", lease=4.0))
+        name, job = session.world.name, session.world.job
+        scheduler = int((folder / "run" / "slurmctld.pid").read_text())
+        os.kill(scheduler, signal.SIGSTOP)
+        try:
+            with pytest.warns(
+                UserWarning, match=rf"^1 rank on .*, {job}, cannot be cancelled: .* Hint: env SL"
+            ):
+                session.close()
+        finally:
+            os.kill(scheduler, signal.SIGCONT)
+        wait_for(lambda: not jobs(), 60)
+        wait_for(lambda: left(state) == [], 30)
+        assert marked(name) == []
+
+
 def records() -> list[Record]:
     return [record for info in md.sessions() for record in info.records]
 

@@ -35,9 +35,9 @@ import mpidist as md
 folder = Path(sys.argv[1])
 
 def slow(values):
-    if ak.backend(values) == "cpu" and len(values) and (folder / "hold").exists():
+    if ak.backend(values) == "cpu" and len(values) and (hold := folder / f"hold-{os.getpid()}").exists():
         (folder / f"held-{os.getpid()}").touch()
-        while (folder / "hold").exists():
+        while hold.exists():
             time.sleep(0.01)
     if ak.backend(values) == "cpu" and len(values):
         with (folder / f"events-{os.getpid()}").open("a") as file:
@@ -253,8 +253,9 @@ def test_a_detached_run_goes_on_when_its_ranks_were_too_busy_to_be_attached(
 ) -> None:
     first = kernel("started(md.Local(ranks=2)); time.sleep(300)")
     name = first.line()
-    (folder / "hold").touch()
     (record,) = session_of(name).records
+    for pid in record.engines:
+        (folder / f"hold-{pid}").touch()
     until(lambda: all((folder / f"held-{pid}").exists() for pid in record.engines))
     first.kill()
     with monkeypatch.context() as patch:
@@ -262,7 +263,8 @@ def test_a_detached_run_goes_on_when_its_ranks_were_too_busy_to_be_attached(
         with pytest.raises(WorldError, match=r"are busy and do not answer\. Hint: try again"):
             md.attach(name)
     (folder / "fast").touch()
-    (folder / "hold").unlink()
+    for pid in record.engines:
+        (folder / f"hold-{pid}").unlink()
     at_work = state / record.name / "at-work"
     until(lambda: not at_work.exists())
     logs = [folder / f"events-{pid}" for pid in record.engines]
@@ -272,6 +274,31 @@ def test_a_detached_run_goes_on_when_its_ranks_were_too_busy_to_be_attached(
     session = attach(name)
     check(session.runs[0], folder)
     ended(session, state)
+
+
+def test_ranks_that_were_too_busy_to_be_attached_end_with_their_session(
+    kernel: Callable[[str], Kernel],
+    attach: Callable[..., md.Session],
+    folder: Path,
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = kernel("started(md.Local(ranks=1), md.Local(ranks=1)); time.sleep(300)")
+    name = first.line()
+    free, busy = session_of(name).records
+    (folder / f"hold-{busy.engines[0]}").touch()
+    until((folder / f"held-{busy.engines[0]}").exists)
+    first.kill()
+    with monkeypatch.context() as patch:
+        patch.setattr("mpidist.world.world.BUSY_SECONDS", 10.0)  # the free one ends a chunk
+        with pytest.warns(UserWarning, match="goes on without some of its ranks: .* are busy"):
+            session = attach(name)
+    assert [world.name for world in session.worlds] == [free.name]
+    assert marked(busy.name)
+    check(session.runs[0], folder)
+    ended(session, state)
+    assert marked(busy.name) == []
+    assert not [file.name for file in state.iterdir() if busy.name in file.name]
 
 
 def test_a_detached_run_on_two_worlds_of_which_one_dies_while_nobody_looks(

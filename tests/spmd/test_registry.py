@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import pytest
 from mpidist.errors import WorldError
 from mpidist.world.autopsy import keep
 from mpidist.world.processes import MARK, ProcessId, end, machine, marked
-from mpidist.world.registry import Record, SessionInfo, sessions, state_folder
+from mpidist.world.registry import Record, SessionInfo, sessions, start_keeper, state_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,3 +202,47 @@ def test_a_session_of_a_killed_kernel_is_found_claimed_once_and_ended(gone: Proc
     assert ProcessId.of(process.pid) is None
     process.wait()
     assert list(state_folder().iterdir()) == []
+
+
+def test_a_keeper_cancels_ranks_again_until_that_succeeds(gone: ProcessId, tmp_path: Path) -> None:
+    asked, answers = tmp_path / "asked", tmp_path / "answers"
+    record = replace(
+        Record.begin(3, "4 nodes", "s"),
+        kernel=gone,
+        cancel=("sh", "-c", f"echo >> {asked}; test -e {answers}"),
+    )
+    record.folder.mkdir()
+    record.write()
+    keeper = start_keeper(record, 0.2)
+    assert keeper is not None
+    while not asked.exists() or len(asked.read_text()) < 2:
+        assert keeper.poll() is None
+        time.sleep(0.01)
+    assert record.file.exists()
+    answers.touch()
+    assert keeper.wait(30) == 0
+    assert not record.file.exists()
+    assert not record.folder.exists()
+
+
+def test_ranks_that_cannot_be_cancelled_are_told_of_and_kept(gone: ProcessId, tmp_path: Path) -> None:
+    """As of a batch system that does not answer."""
+    answers = tmp_path / "answers"
+    script = f"test -e {answers} || {{ echo 'no answer' >&2; exit 1; }}"
+    record = replace(Record.begin(3, "4 nodes", "s"), kernel=gone, label="job 7", cancel=("sh", "-c", script))
+    record.folder.mkdir()
+    record.write()
+    process = _sleeper(record.name)
+    (info,) = sessions()
+    with pytest.raises(
+        WorldError, match=r"^3 ranks on 4 nodes, job 7, cannot be cancelled: no answer\. Hint: sh -c '"
+    ):
+        info.end()
+    assert process.poll() is None
+    (again,) = sessions()
+    answers.touch()
+    again.end()
+    assert ProcessId.of(process.pid) is None
+    process.wait()
+    assert sessions() == ()
+    assert not record.folder.exists()

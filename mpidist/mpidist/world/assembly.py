@@ -72,10 +72,9 @@ class Assembly:
             cluster = loop.run(_saved(record), 10)
         except Exception as error:
             loop.stop()
-            record.end()
-            record.remove()
+            left = record.end()
             raise WorldError(
-                f"{ranks_of(record.size)} on {record.place} could not be reached and were ended: {error}"
+                f"{ranks_of(record.size)} on {record.place} could not be reached {f'({error}). {left}' if left else f'and were ended: {error}'}"
             ) from error
         return cls(record, cluster, loop)
 
@@ -230,21 +229,21 @@ class Assembly:
             self.client.close(linger=0)
         self.loop.stop()
 
-    def end(self, grace: int) -> None:
-        """Engines before the controller: their nannies would wait for it. Then whatever is left."""
+    def end(self, grace: int) -> str:
+        """Engines before the controller: their nannies would wait for it. Then whatever is left, and the files; gives what `Record.end` does."""
         self._turn.give()
         if self.client is not None:
             self.client.close(linger=0)
-        if not self.loop.running:
-            return
-        for stop in (self.cluster.stop_engines, self.cluster.stop_controller):
-            # A launcher that fails has left processes, which are ended below.
-            with contextlib.suppress(Exception):
-                for launcher in self.cluster.engines.values():
-                    launcher.stop_seconds_until_kill = grace
-                self.loop.run(stop(), 15)
-        end(self.record.name, grace=0)
-        self.loop.stop()
+        if self.loop.running:
+            for stop in (self.cluster.stop_engines, self.cluster.stop_controller):
+                # A launcher that fails has left processes, which are ended below.
+                with contextlib.suppress(Exception):
+                    for launcher in self.cluster.engines.values():
+                        launcher.stop_seconds_until_kill = grace
+                    self.loop.run(stop(), 15)
+            end(self.record.name, grace=0)
+            self.loop.stop()
+        return self.record.end()
 
 
 def _require_versions(theirs: Sequence[Any]) -> None:

@@ -4,7 +4,7 @@
 
 A kernel that is killed cannot cancel its job, and neither a dead controller nor a dead kernel is noticed on the nodes. The keeper
 looks at the record of the world (see `registry`) every few seconds: whether its kernel and its controller still run. When one
-of them has been gone for SECONDS, it runs the record's command and ends what is left of the world on this machine. A kernel that
+of them has been gone for SECONDS, it runs the record's command, again until that succeeds, and ends what is left of the world on this machine. A kernel that
 attaches the ranks writes itself into the record, and all is well again. When the record is gone the session was closed.
 
 While a detached run is at work, one of its ranks touches a file in the world's folder every few seconds: as long as that goes on, the
@@ -26,6 +26,8 @@ import time
 from pathlib import Path
 
 LOOK_SECONDS = 5.0
+AGAIN_SECONDS = 60.0
+"""Between attempts to cancel ranks, while the batch system does not answer."""
 MISSES = 3
 """How often the record may be missing: attaching renames it for a moment."""
 MARK = "IPP_CLUSTER_ID"
@@ -57,11 +59,13 @@ def marked(name: str) -> list[int]:
     return found
 
 
-def clean(record: Path, name: str, cancel: list[str]) -> None:
-    """End the ranks, whatever is left of the world here, and its files."""
+def clean(record: Path, name: str, cancel: list[str]) -> bool:
+    """End the ranks, whatever is left of the world here, and its files; nothing of it, and False, if the ranks cannot be cancelled now."""
     if cancel:
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            subprocess.run(cancel, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+        try:
+            subprocess.run(cancel, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return False
     for _ in range(50):
         left = marked(name)
         if not left:
@@ -72,6 +76,7 @@ def clean(record: Path, name: str, cancel: list[str]) -> None:
         time.sleep(0.1)
     shutil.rmtree(record.parent / name, ignore_errors=True)
     record.unlink(missing_ok=True)
+    return True
 
 
 class Work:
@@ -111,8 +116,9 @@ def keep(record: Path, name: str, seconds: float) -> None:
             continue
         gone_since = gone_since or time.monotonic()
         if time.monotonic() - gone_since >= seconds:
-            clean(record, name, found["cancel"])
-            return
+            if clean(record, name, found["cancel"]):
+                return
+            time.sleep(min(AGAIN_SECONDS, seconds))
 
 
 if __name__ == "__main__":

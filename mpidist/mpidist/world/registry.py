@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,14 +28,18 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import platformdirs
 
 from mpidist.errors import WorldError
 from mpidist.world import keeper
+from mpidist.world.launcher import ranks_of
 from mpidist.world.processes import MARK, ProcessId, end, machine, marked
 from mpidist.writing import write_private
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Record", "SessionInfo", "new_id", "sessions", "start_keeper", "state_folder"]
 
@@ -44,6 +49,7 @@ def new_id() -> str:
     return os.urandom(4).hex()
 
 
+CANCEL_SECONDS = 30.0
 ROOM = 1 << 20
 """Bytes that a world needs for keys, scripts and what its processes say."""
 
@@ -168,14 +174,31 @@ class Record:
         taken.unlink(missing_ok=True)
         return mine
 
-    def end(self) -> None:
-        """End all processes of the world."""
+    @property
+    def current(self) -> bool:
+        """Whether it is what is written down: no other process has claimed or removed it."""
+        found = Record.read(self.file)
+        return found is not None and found.kernel == self.kernel
+
+    def end(self) -> str:
+        """End all processes of the world, and remove its files; "" if they are gone.
+
+        Else why they may go on, in words, with what to do. Ranks that cannot be cancelled keep all that belongs to them.
+        """
         if self.cancel:
-            with contextlib.suppress(OSError, subprocess.SubprocessError):
-                subprocess.run(
-                    self.cancel, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False
-                )
+            said = _said(self.cancel)
+            if said is not None:
+                return self._goes_on(f"cannot be cancelled: {said}", shlex.join(self.cancel))
         end(self.name, grace=0)
+        left = [str(process.pid) for process in marked(self.name)]
+        if left:
+            return self._goes_on(f"do not end, for their processes cannot be killed: {', '.join(left)}")
+        self.remove()
+        return ""
+
+    def _goes_on(self, why: str, command: str = "") -> str:
+        text = f"{ranks_of(self.size)} on {self.place}{f', {self.label},' if self.label else ''} {why}."
+        return f"{text} Hint: {command}, when that is possible again." if command else text
 
     def remove(self) -> None:
         """Remove the record and the world's folder."""
@@ -250,10 +273,34 @@ class SessionInfo:
         return tuple(taken)
 
     def end(self) -> None:
-        """End all its processes and remove its files; returns when they are gone. Raises WorldError if it is in use elsewhere."""
-        for record in self.claim():
-            record.end()
-            record.remove()
+        """End all its processes and remove its files; returns when they are gone.
+
+        Raises WorldError if it is in use elsewhere, or some cannot be ended.
+        """
+        left = [words for record in self.claim() if (words := record.end())]
+        if left:
+            raise WorldError("; ".join(left))
+
+
+def _said(cancel: Sequence[str]) -> str | None:
+    """What a command that ends ranks says if it fails; None if it does not."""
+    try:
+        done = subprocess.run(
+            cancel,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=CANCEL_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"there is no answer for {CANCEL_SECONDS:g} s"
+    except OSError as error:
+        return str(error)
+    if not done.returncode:
+        return None
+    return " ".join((done.stderr or done.stdout).split()) or f"exit code {done.returncode}"
 
 
 def sessions() -> tuple[SessionInfo, ...]:

@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -514,12 +515,18 @@ class World:
         if not self._record.file.exists() and not self._assembly.loop.running:
             return
         # A rank that computes does not react to TERM: no need to wait for it.
-        self._assembly.end(0 if flights or self._death is not None else STOP_SECONDS)
+        left = self._assembly.end(0 if flights or self._death is not None else STOP_SECONDS)
         if self._keeper is not None:
             self._keeper.kill()
             self._keeper.wait()
-        self._record.remove()
-        atexit.unregister(self._exit)
+            self._keeper = None
+        if left:  # tried again at exit
+            self._keep()
+            lease: float | None = self._assembly.trait("lease")
+            again = "" if lease is None else f" It is tried again in {lease:.0f} s."
+            warnings.warn(left + again, stacklevel=3)
+        else:
+            atexit.unregister(self._exit)
 
     def disconnect(self, words: str = "") -> None:
         """Leave the ranks alone, as they are, with their record; `words` say why. Tasks under way end with WorldError here only."""
