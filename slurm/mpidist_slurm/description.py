@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -20,7 +21,6 @@ from .offers import check_partition
 
 if TYPE_CHECKING:
     import logging
-    import os
     from collections.abc import Mapping
 
     from mpidist.spmd.limits import Amount
@@ -213,11 +213,22 @@ class Slurm:
         check_account(self.account, self.qos, self.partition)
         str(self)
 
+    def cancel_command(self, name: str) -> tuple[str, ...]:
+        """What ends the job of the cluster called `name`, also if nobody knows its number; no error if it has ended."""
+        return cancel_command(name, os.environ.get("SLURM_CONF", ""))
+
     def cluster(self, name: str, folder: Path, log: logging.Logger) -> Any:
         """The cluster of a controller here and engines in a Slurm job, not started."""
         from .engines import cluster
 
         return cluster(self, name, folder, log)
+
+
+def cancel_command(name: str, configuration: str) -> tuple[str, ...]:
+    """As `Slurm.cancel_command`, of the Slurm that a SLURM_CONF means."""
+    where = ("env", f"SLURM_CONF={configuration}") if configuration else ()
+    # By the name, which is the world's: of a number that Slurm has forgotten scancel says that it is invalid.
+    return (*where, "scancel", f"--name={name}", f"--user={os.getuid()}")
 
 
 def mpiexec() -> str:

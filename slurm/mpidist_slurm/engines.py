@@ -26,6 +26,7 @@ from mpidist.world.launcher import CONTROLLER_ARGS, STOP_SECONDS, Otherwise, ran
 
 from . import reasons
 from .commands import SlurmRefused, SlurmUnavailable, call, without_options
+from .description import cancel_command
 from .flavour import MPIEXEC
 from .job import Job, cancel, look, number
 from .offers import limits
@@ -77,6 +78,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         self.job: Job | None = None
         self.trouble = ""
         self._hopeless = 0
+        self._refused = False
         self._has_run = self._requeued = False
         self._starting = False
         self._unheard = ""
@@ -99,6 +101,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
         try:
             said = await asyncio.to_thread(self._submit)
         except SlurmRefused as error:
+            self._refused = True
             named = re.search(r"^#SBATCH --partition=(\S+)", self.script, re.MULTILINE)
             allowed = await asyncio.to_thread(limits, named[1] if named else None)
             raise WorldError(
@@ -268,11 +271,7 @@ class SlurmEngines(EngineLauncher):  # type: ignore[misc,unused-ignore]
     @property
     def cancel_command(self) -> tuple[str, ...]:
         """What ends the ranks when their session is lost; no error if they have ended."""
-        where = ("env", f"SLURM_CONF={self.configuration}") if self.configuration else ()
-        # The name is the world's; of a number that Slurm has forgotten scancel says that it is invalid.
-        return (
-            (*where, "scancel", f"--name={self.cluster_id}", f"--user={os.getuid()}") if self.job_id else ()
-        )
+        return () if self._refused else cancel_command(self.cluster_id, self.configuration)
 
     # ------------------------------------------------------------------ end
 

@@ -378,6 +378,30 @@ def test_a_lease_ends_a_job_that_still_waits_for_a_killed_kernel(full: str, stat
     wait_for(lambda: left(state) == [], 10)
 
 
+@pytest.mark.parametrize("lease", [4.0, 600.0])
+def test_a_job_whose_kernel_was_killed_while_it_submitted_it(
+    lease: float, full: str, state: Path, tmp_path: Path
+) -> None:
+    """Nobody has heard its number: it is found by its name."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "sbatch").write_text(
+        f'#!/bin/sh\n{shutil.which("sbatch")} "$@"; case "$*" in *--parsable*) kill -9 $PPID;; esac\n'
+    )
+    (programs / "sbatch").chmod(0o755)
+    code = KERNEL.replace('time="5"', f'time="5", lease={lease}')
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (job,) = set(queue()) - {full}
+    if lease == 600.0:
+        (info,) = md.sessions()
+        assert not info.in_use
+        info.end()
+    wait_for(lambda: job not in queue(), 30)
+    wait_for(lambda: left(state) == [], 10)
+
+
 def test_a_job_that_cannot_be_cancelled_is_told_of(state: Path) -> None:
     def jobs() -> str:  # a node takes its time to see that they have ended, for it was not answered either
         return slurm_says("squeue", "--noheader", "--states=PENDING,RUNNING")

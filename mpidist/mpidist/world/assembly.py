@@ -47,8 +47,9 @@ class Assembly:
     `cluster` is ipyparallel's, whose coroutines run in `loop`; `record` is kept true by `save`.
     """
 
-    def __init__(self, record: Record, cluster: Any, loop: Loop) -> None:
+    def __init__(self, record: Record, cluster: Any, loop: Loop, lease: float | None = None) -> None:
         self.record, self.cluster, self.loop = record, cluster, loop
+        self._lease = lease
         self.client: Any = None
         self._turn = Turn(state_folder())
 
@@ -56,13 +57,17 @@ class Assembly:
     def new(cls, launcher: Launcher, session: str, *, held: bool = False) -> Self:
         """Of a launcher, for a session; nothing runs yet. Raises WorldError if there is no room for its files."""
         record = Record.begin(launcher.size, launcher.describe(), session, held=held)
+        # Before there is anything: a kernel that is killed while it submits a job cannot tell its number.
+        command = getattr(launcher, "cancel_command", None)
+        if command is not None:
+            record = replace(record, cancel=tuple(command(record.name)))
         record.make()
         try:
             cluster = launcher.cluster(record.name, record.folder, _quiet_log(record.name))
         except BaseException:
             record.remove()
             raise
-        return cls(record, cluster, Loop(record.name))
+        return cls(record, cluster, Loop(record.name), getattr(launcher, "lease", None))
 
     @classmethod
     def found(cls, record: Record) -> Self:
@@ -93,6 +98,12 @@ class Assembly:
         """What a batch system calls the ranks, such as "job 4711"; "" without one."""
         return str(getattr(self.engines, "label", ""))
 
+    @property
+    def lease(self) -> float | None:
+        """Seconds for which ranks may outlive their kernel; None: for ever."""
+        found: float | None = self.trait("lease", self._lease)
+        return found
+
     def trait(self, name: str, default: Any = None) -> Any:
         """What the launcher of the ranks may have besides what ipyparallel asks for (see `Launcher.cluster`)."""
         return getattr(self.engines, name, default)
@@ -110,7 +121,7 @@ class Assembly:
             controller=process(self.controller),
             mpiexec=process(self.engines),
             engines=tuple(pids),
-            cancel=tuple(self.trait("cancel_command", ())),
+            cancel=tuple(self.trait("cancel_command", self.record.cancel)),
             label=self.label,
         )
         self.record.write()
@@ -132,6 +143,7 @@ class Assembly:
             self.loop.run(self.cluster.start_engines(), deadline - time.monotonic())
             self.save()
         except WorldError:
+            self.save()  # there may be nothing to be cancelled
             raise
         except (FutureTimeout, TimeoutError) as error:
             raise self.not_up(f"the controller is not up after {timeout:g} s", self.controller) from error

@@ -95,13 +95,16 @@ class Launcher(Protocol):
         - ``how_ended()``: how they ended, in words (None: they have not);
         - ``failed``: whether ranks failed by themselves, so that the first that was lost tells something;
         - ``lease``: seconds for which ranks may outlive their kernel (None: for ever); then `keeper` ends them;
-        - ``cancel_command``: what ends them when their kernel is lost, as a list of arguments;
+        - ``cancel_command``: what ends them when their kernel is lost, as a list of arguments; no error if they have ended;
         - ``advice``: what to try when the ranks do not come up;
         - ``starter``: the command that starts the ranks, for messages;
         - ``node_variable``: the variable of a rank with the name of its node (None: its host has a name of its own);
         - ``misplaced(hosts)``: what is wrong with the nodes that ranks are on, in words ("": nothing);
         - ``quiet_seconds``: how long a host may not answer until its ranks are given up (None: for ever);
         - ``last_words_seconds``: how long it may take until `how_ended` knows.
+
+        A launcher that submits jobs has ``lease`` itself, too, and ``cancel_command(name)``: what ends the ranks of a cluster called `name`
+        before anything more is known of them.
         """
 
 

@@ -119,8 +119,8 @@ class World:
         world = cls(Assembly.new(launcher, session, held=held))
         world.notes = launcher.notes
         try:
+            world._keep()  # first: a kernel that is killed cannot cancel the job that it has just submitted, or that waits
             world._assembly.launch(launcher.timeout)
-            world._keep()  # also while a job waits: a kernel that is killed cannot cancel it
             world._assembly.connect(launcher.timeout, tell, given_up)
             world._begin(launcher.timeout)
             world._survey(launcher.timeout)
@@ -204,7 +204,7 @@ class World:
 
     def _keep(self) -> None:
         """Start the process that ends the ranks when their kernel is lost for too long, if the launcher wants one."""
-        lease: float | None = self._assembly.trait("lease")
+        lease = self._assembly.lease
         if lease is not None and self._keeper is None:
             self._keeper = start_keeper(self._record, lease)
 
@@ -522,7 +522,7 @@ class World:
             self._keeper = None
         if left:  # tried again at exit
             self._keep()
-            lease: float | None = self._assembly.trait("lease")
+            lease = self._assembly.lease
             again = "" if lease is None else f" It is tried again in {lease:.0f} s."
             warnings.warn(left + again, stacklevel=3)
         else:
