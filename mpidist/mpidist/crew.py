@@ -67,6 +67,9 @@ class WorldPort(Protocol):
     def settled(self, run_id: str) -> None:
         """This run has ended: for it the ranks need not outlive the kernel any more."""
 
+    def forget(self, run_id: str, number: int) -> None:
+        """Let the ranks let go of a detached part that has ended; what they have of a later one stays. Without waiting."""
+
     def control(self, run_id: str, word: str) -> None:
         """Tell every rank a word; from any thread, without waiting."""
 
@@ -239,6 +242,9 @@ class Gone:
 
     def settled(self, run_id: str) -> None:
         """There was nothing to be kept."""
+
+    def forget(self, run_id: str, number: int) -> None:
+        """There is nothing."""
 
     def control(self, run_id: str, word: str) -> None:
         """Nobody hears it."""

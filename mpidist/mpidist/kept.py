@@ -1,6 +1,7 @@
 """A detached run as it is written down in the session's folder, for a kernel that comes when the one that began it is gone.
 
-Which part has which work is in the file; the results so far, and what is left, are in the memory of the ranks. The file is in a
+Which part has which work is in the file; the results so far, and what is left, are in the memory of the ranks. When a kernel has heard of the
+end of a part, its results are in the file, and the ranks let go of them. The file is in a
 folder that only the user may read (`mpidist.world.registry`), and is written only when work changes hands.
 """
 

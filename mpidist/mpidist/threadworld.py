@@ -103,6 +103,9 @@ class ThreadWorld:
     def settled(self, run_id: str) -> None:
         """It makes no difference."""
 
+    def forget(self, run_id: str, number: int) -> None:
+        """What threads keep ends with the world."""
+
     def control(self, run_id: str, word: str) -> None:
         """Tell the ranks of a run a word."""
         with self._lock:

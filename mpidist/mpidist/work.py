@@ -69,6 +69,7 @@ class Work:
         self.lock = threading.RLock()
         self._id, self._kept = run_id, kept
         self._left: list[Kept] = []
+        self._forgotten: set[int] = set()
         self._publish, self._rested = publish, rested
         self._word = ""
         self._threads = 0
@@ -168,11 +169,16 @@ class Work:
             with self._writing:
                 with self.lock:
                     kept, left = self._kept, self._left[:]
+                    whole = [part for part in self.parts if part.end in ("done", "stopped")]
                     data = kept.packed(self.parts, self.crew.names)
                 kept.write(data)
                 for old in left:  # only now: at no moment it is nowhere
                     old.remove()
                     self._left.remove(old)
+                for part in whole:  # its ranks held it for who has not heard of its end
+                    if part.task.number not in self._forgotten:
+                        self._forgotten.add(part.task.number)
+                        self.crew[part.world].forget(self._id, part.task.number)
         except (DatasetError, WorldError, OSError) as error:
             logger.warning("run %s cannot be found again when this kernel ends: %s", self._id, error)
 

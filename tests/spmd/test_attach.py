@@ -190,6 +190,53 @@ def test_a_detached_run_goes_on_when_its_kernel(
     ended(session, state)
 
 
+def held(session: md.Session) -> list[list[str]]:
+    """The runs of which each rank has something."""
+
+    def names() -> list[str]:
+        from mpidist.spmd import engine
+
+        return sorted(engine._kept)
+
+    return session.world.ask(range(session.size), names)
+
+
+def test_ranks_let_go_of_a_detached_run_that_has_ended(
+    kernel: Callable[[str], Kernel], attach: Callable[..., md.Session], folder: Path, state: Path
+) -> None:
+    first = kernel(
+        "session, run = started(md.Local(ranks=2)); run.stop(); run.wait(); run.retry(); print(run.id, flush=True)\n"
+        "time.sleep(300)"
+    )
+    name, number = first.line(), first.line()
+    first.kill()
+    session = attach(name)
+    (run,) = session.runs
+    run.pause()
+    assert run.wait(LONG).state == "paused"
+    assert held(session) == [[number]] * 2
+    run.resume()
+    check(run, folder)
+    assert held(session) == [[], []]
+    (file,) = state.glob(f"session-{name}/run-*")
+    again = md.Run.attach(file, {world.name: world for world in session.worlds})
+    check(again, folder)
+    ended(session, state)
+
+
+def test_ranks_hold_a_detached_run_that_could_not_be_written_down(
+    attach: Callable[..., md.Session], state: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    events = md.open(f"{DIMUON}:Events")
+    with md.connect(md.Local(ranks=2)) as session:
+        (state / f"session-{session.id}").touch()
+        run = session.run(n=md.count(events.nMuon), detached=True)
+        assert run.result().n == 100_000
+        assert "cannot be found again when this kernel ends" in caplog.text
+        assert held(session) == [[run.id]] * 2
+        (state / f"session-{session.id}").unlink()
+
+
 def test_a_paused_detached_run_stays_so_when_its_kernel_exits(
     kernel: Callable[[str], Kernel], attach: Callable[..., md.Session], folder: Path, state: Path
 ) -> None:

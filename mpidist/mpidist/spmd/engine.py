@@ -50,6 +50,7 @@ __all__ = [
     "Rank",
     "Words",
     "execute",
+    "forget",
     "install",
     "let_go",
 ]
@@ -229,6 +230,13 @@ def execute(run_id: str, number: int, task: bytes) -> object:
         _words.end(number)
         if not kept:
             _kept.pop(run_id, None)
+
+
+def forget(run_id: str, number: int) -> None:
+    """On each rank, between tasks: let go of part `number` of a detached run, which has ended, for a kernel has written down what it had."""
+    kept = _kept.get(run_id, {})
+    if kept.get("number") == number and "loop" not in kept:
+        del _kept[run_id]
 
 
 def _remembered() -> Memory:

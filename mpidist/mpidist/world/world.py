@@ -341,6 +341,12 @@ class World:
         """The run has ended: for it the ranks need not be left alone."""
         self._outliving.discard(run_id)
 
+    def forget(self, run_id: str, number: int) -> None:
+        """Let the ranks let go of part `number` of a detached run, which has ended: behind what they are doing. Does not wait."""
+        with self._lock, contextlib.suppress(Exception):  # ranks that are gone have let go of everything
+            self._require()
+            self.client[:].apply_async(engine.forget, run_id, number)
+
     def others(self, run_id: str) -> bool:
         """Whether tasks of other runs are under way or waiting."""
         with self._lock:
