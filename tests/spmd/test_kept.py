@@ -18,6 +18,7 @@ from mpidist.chunks import Cost
 from mpidist.kept import Kept
 from mpidist.plan import make_plan
 from mpidist.run import Run
+from mpidist.spmd.worker import Worker
 from mpidist.threadworld import ThreadWorld
 
 if TYPE_CHECKING:
@@ -234,6 +235,33 @@ def test_a_run_that_has_all_is_moved_too(files: Path) -> None:
     run.retry(other)
     assert [file.parent.name for file in files.glob("*/run-*")] == ["other"]
     assert not (files / "kept").exists()
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_an_attached_run_shows_at_once_what_it_had(
+    files: Path, ranks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = ThreadWorld(ranks)
+    run = begin(files, world)
+    further(run)
+    run.pause()
+    assert run.wait(60).state == "paused"
+    assert run.snapshot is not None
+    freed = threading.Event()
+    do = Worker.do
+
+    def wait(*arguments: Any) -> None:
+        freed.wait(20)
+        do(*arguments)
+
+    monkeypatch.setattr(Worker, "do", wait)
+    again = attach(run, world)
+    until(lambda: again.progress.events_done)
+    assert again.snapshot is not None
+    assert again.snapshot.receipt.events_done == run.receipt.events_done
+    assert again.snapshot.evaluate().n == run.snapshot.evaluate().n
+    freed.set()
+    complete(again, files)
 
 
 def test_a_run_that_was_stopped_stays_so_until_somebody_retries_it(files: Path) -> None:

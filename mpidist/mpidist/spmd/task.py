@@ -128,7 +128,7 @@ class Start:
 class Resume:
     """A task that goes on with part `number` of a run, which is paused, from the ranks' own state.
 
-    `again`: for a kernel that has not heard of it before, which gets everything; also the end of a detached part that has ended
+    `again`: for a kernel that has not heard of it before, which gets everything, first the state in which it was paused; also the end of a detached part that has ended
     meanwhile. If some rank does not have that part, the message says so, and all of them forget what they have of the run.
     """
 
@@ -153,8 +153,13 @@ class Resume:
             return cast("Message | None", rank.kept["last"])
         loop: Loop = rank.kept["loop"]
         loop.hear(self.wish)
+        paused_at = rank.kept.pop("paused", None)
         if self.again:
             loop.tell_again()
+            if (
+                paused_at is not None and rank.rank == 0
+            ):  # what there is shows at once, and not after the next chunk
+                rank.publish(*paused_at)
         with _at_work(rank, detached=self.detached):
             return _looped(loop, rank, detached=self.detached)
 
@@ -190,6 +195,8 @@ def _looped(loop: Loop, rank: Rank, *, work: bool = True, detached: bool = False
         _forget(rank)
         if detached:
             rank.kept.update(begin=begin, number=number, last=last)
+    elif detached:
+        rank.kept["paused"] = last
     return last
 
 
