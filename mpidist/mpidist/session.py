@@ -437,15 +437,15 @@ def request(launcher: Launcher | None = None) -> Request[Session]:
     return Request(Local() if launcher is None else launcher, session.id, arrived)
 
 
-def attach(session: str | SessionInfo | None = None, *, take: bool = False) -> Session:
+def attach(session: str | SessionInfo | Session | None = None, *, take: bool = False) -> Session:
     """A session that another kernel has begun (see `sessions`), with the state of its ranks intact.
 
-    `session` is its id; None if there is only one. Runs that were `detached` are in its `runs`: they go on, or have their results;
+    `session` is its id (or what `sessions` lists, or a `Session`); None if there is only one. Runs that were `detached` are in its `runs`: they go on, or have their results;
     other runs that still go on there are ended. `take` takes it from a kernel that has it; whatever uses it there gets an error.
 
     Raises WorldError if there is no such session, it is in use, or its ranks cannot be reached.
     """
-    info = _found(session)
+    info = _found(session.id if isinstance(session, Session) else session)
     if any(World.is_here(record.name) for record in info.records):
         raise WorldError(
             f"session {info.id} is attached in this process already. Hint: use that one; its runs are in session.runs."
@@ -475,8 +475,12 @@ def attach(session: str | SessionInfo | None = None, *, take: bool = False) -> S
 
 def _found(session: str | SessionInfo | None) -> SessionInfo:
     """The session of that name. Raises WorldError if there is none, or several and no name."""
-    if session is not None and not isinstance(session, str):
+    if isinstance(session, SessionInfo):
         return session
+    if session is not None and not isinstance(session, str):
+        raise TypeError(
+            f"{session!r} is no session. Hint: md.attach(id), with an id that md.sessions() lists."
+        )
     known = {info.id: info for info in sessions()}
     if session is None and len(known) == 1:
         return next(iter(known.values()))

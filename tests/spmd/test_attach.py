@@ -182,8 +182,9 @@ def test_a_detached_run_goes_on_when_its_kernel(
     assert run.state in ("starting", "running")
     until(lambda: run.progress.events_done)
     assert run.progress.events_done < 400_000
-    with pytest.raises(WorldError, match="is attached in this process already"):
-        md.attach(name)
+    for same in (name, session):
+        with pytest.raises(WorldError, match=f"{name} is attached in this process already"):
+            md.attach(same)
     check(run, folder)
     assert session.px["mine"] == [7, 7]
     assert session.run(n=md.count(md.open(f"{DIMUON}:Events").nMuon)).result().n == 100_000
@@ -432,3 +433,5 @@ def test_sessions_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
         md.attach("nobody")
     with pytest.raises(WorldError, match="there are 0 sessions"):
         md.attach()
+    with pytest.raises(TypeError, match=r"^7 is no session\. Hint: md\.attach\(id\)"):
+        md.attach(7)  # type: ignore[arg-type]
