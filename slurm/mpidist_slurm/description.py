@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpidist.errors import WorldError
 from mpidist.spmd.limits import variables
+from mpidist.world.launcher import with_near_names
 
 from .associations import check_account
 from .commands import call
@@ -41,6 +42,7 @@ OURS = frozenset(
 KILOBYTES = {"K": 1, "M": 1024, "G": 1024**2, "T": 1024**3}
 
 
+@with_near_names
 @dataclass(frozen=True, slots=True)
 class Slurm:
     """Ranks in one Slurm job: ``md.connect(Slurm(partition="debug", nodes=4, ranks_per_node=32, time="00:30:00"))``.
@@ -101,11 +103,13 @@ class Slurm:
             )
         if self.mem_per_rank is not None and not MEMORY.fullmatch(str(self.mem_per_rank)):
             raise _wrong("mem_per_rank", self.mem_per_rank, 'such as "2G" (units K, M, G, T)')
-        tuples: tuple[object, ...] = (self.modules, self.extra, self.container)
-        if any(isinstance(each, str) for each in tuples):
-            raise WorldError(
-                'Slurm(modules=..., extra=..., container=...): tuples are needed, such as modules=("gcc/13.2",).'
-            )
+        for name in ("modules", "extra", "container"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                words = tuple(value.split())
+                raise WorldError(
+                    f"Slurm({name}={value!r}): a tuple or list is needed. Hint: {name}={words!r}."
+                )
         _check_words("container", self.container)
         _check_words("python", () if self.python is None else (self.python,))
         prologue: object = self.prologue

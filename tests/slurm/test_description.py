@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
@@ -127,8 +128,11 @@ def test_what_ranks_may_keep_is_in_the_script_for_the_node_to_read() -> None:
         ({"time": "1:2:3:4"}, 'such as "30"'),
         ({"mem_per_rank": "2 GB"}, 'such as "2G"'),
         ({"mem_per_rank": "2"}, 'such as "2G"'),
-        ({"modules": "gcc"}, "tuples are needed"),
-        ({"extra": "--exclusive"}, "tuples are needed"),
+        (
+            {"modules": "root"},
+            r"Slurm\(modules='root'\): a tuple or list is needed\. Hint: modules=\('root',\)",
+        ),
+        ({"extra": "--exclusive"}, r"Hint: extra=\('--exclusive',\)"),
         ({"prologue": ("source x",)}, "lines of shell as one text"),
         ({"modules": ("gcc; reboot",)}, "names of modules"),
         ({"environment": {"A B": "1"}}, "names of variables"),
@@ -137,7 +141,7 @@ def test_what_ranks_may_keep_is_in_the_script_for_the_node_to_read() -> None:
         ({"extra": ("--comment=a b",)}, "one word each"),
         ({"extra": ("--output=/dev/null",)}, "does not set itself"),
         ({"extra": ("--wrap=x",)}, "does not set itself"),
-        ({"container": "apptainer exec image.sif"}, "tuples are needed"),
+        ({"container": "apptainer exec image.sif"}, r"Hint: container=\('apptainer', 'exec', 'image.sif'\)"),
         ({"container": ("apptainer", "")}, "none of them empty"),
         ({"container": ("apptainer", "a\nreboot")}, "of several lines"),
         ({"container": ("apptainer", 1)}, "words of a command"),
@@ -149,6 +153,14 @@ def test_what_ranks_may_keep_is_in_the_script_for_the_node_to_read() -> None:
 def test_values_that_sbatch_would_not_take(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(WorldError, match=message):
         Slurm(**wrong)
+
+
+def test_options_that_there_are_not() -> None:
+    with pytest.raises(
+        TypeError, match=r"^Slurm\(\.\.\.\) takes no 'partitions'\. Hint: did you mean partition"
+    ):
+        Slurm(partitions="debug")  # type: ignore[call-arg]
+    assert inspect.signature(Slurm).parameters["nodes"].default == 1
 
 
 PLAIN = str(Slurm(launcher="pmi2")).splitlines()

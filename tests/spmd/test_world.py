@@ -337,6 +337,10 @@ def test_an_interrupted_start_leaves_nothing(state: Path) -> None:
 def test_impossible_choices_are_refused_at_once() -> None:
     with pytest.raises(WorldError, match="at least one rank"):
         World.start(Local(ranks=0))
+    with pytest.raises(TypeError, match=r"^Local\(\.\.\.\) takes no 'rank'\. Hint: did you mean ranks\?"):
+        Local(rank=2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"takes no 'x'\. Hint: it takes ranks, mpiexec, options, "):
+        Local(x=2)  # type: ignore[call-arg]
     with pytest.raises(WorldError, match="no command 'mpiexec-of-nobody'"):
         World.start(Local(ranks=1, mpiexec="mpiexec-of-nobody"))
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import shutil
 import sys
 import sysconfig
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from mpidist.errors import WorldError
+from mpidist.errors import WorldError, near_names
 from mpidist.spmd.limits import variables
 
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ __all__ = [
     "Otherwise",
     "rank_environment",
     "ranks_of",
+    "with_near_names",
 ]
+
+T = TypeVar("T")
 
 CONTROLLER_ARGS = (
     # An engine is registered after two heart beats; ipyparallel's period of 3 s would mean 6 s. An engine may
@@ -108,6 +112,24 @@ class Launcher(Protocol):
         """
 
 
+def with_near_names(cls: type[T]) -> type[T]:
+    """A dataclass that refuses keywords which it does not have with a TypeError that says near ones."""
+    names, init = [each.name for each in fields(cast("Any", cls))], cls.__init__
+
+    @functools.wraps(init)
+    def checked(self: T, *values: Any, **named: Any) -> None:
+        for name in named:
+            if name not in names:
+                near = near_names(name, names)
+                hint = f"did you mean {' or '.join(near)}?" if near else f"it takes {', '.join(names)}."
+                raise TypeError(f"{cls.__name__}(...) takes no {name!r}. Hint: {hint}")
+        init(self, *values, **named)
+
+    cls.__init__ = checked  # type: ignore[assignment]
+    return cls
+
+
+@with_near_names
 @dataclass(frozen=True, slots=True)
 class Local:
     """Ranks on this machine, started by `mpiexec`.
