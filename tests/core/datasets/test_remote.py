@@ -23,6 +23,8 @@ from mpidist.errors import DatasetError, RunFailed
 from mpidist.plan import make_plan
 from mpidist.run import Run
 from mpidist.threadworld import ThreadWorld
+from mpidist_labext.data import area
+from mpidist_labext.schema.data import ColumnsRequest, ContentsRequest, GlanceRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,3 +171,21 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(DatasetError, match=r'root:// needs fsspec-xrootd; pip install "mpidist\[remote\]"'):
         md.open("root://127.0.0.1:1//nothing.root:Events")
+
+
+def test_the_panel_of_jupyterlab_looks_into_remote_files(base: str) -> None:
+    """By the process that reads for the server, with its limits of memory and time."""
+    name = f"{base}/dimuon.root"
+    try:
+        found = area.contents(ContentsRequest(name))
+        assert (found.format, found.path) == ("ROOT", name)
+        assert [(each.name, each.entries) for each in found.objects] == [("Events", 100_000)]
+        columns = area.columns(ColumnsRequest(name, "Events", find="muon pt"))
+        assert [each.access for each in columns.columns] == [".Muon.pt"]
+        glance = area.glance(GlanceRequest(name, "Events", ".Muon.pt"))
+        assert (glance.entries, glance.total) == (100_000, 100_000)
+        assert glance.values == md.compute(n=md.count(md.open(name).Muon.pt)).n
+        with pytest.raises(DatasetError, match=r"nothing\.root"):
+            area.contents(ContentsRequest(f"{base}/nothing.root"))
+    finally:
+        area.close()
