@@ -101,11 +101,14 @@ def _job(entry: Entry) -> Job:
 def session_state(info: SessionInfo, jobs: dict[str, Job], told: Mapping[str, Any] = _NOTHING) -> Session:
     """What is known of a session; `jobs`: by number; `told`: by its kernel (see `mpidist.desk.seats`), if it was asked."""
     worlds = []
-    usage = {each["name"]: each["usage"] for each in told.get("worlds", ())}
+    known = {each["name"]: each for each in told.get("worlds", ())}
     for record in info.records:
         number = record.label.removeprefix("job ") if record.label.startswith("job ") else ""
         job = jobs.get(number)
+        world = known.get(record.name, {"state": "", "usage": ()})
         words = "" if job is None else " ".join(filter(None, (job.state, job.words)))
+        if world["state"] == "ended":  # the kernel goes on, and so does the session
+            words = "its ranks have ended"
         worlds.append(
             World(
                 record.place,
@@ -115,7 +118,7 @@ def session_state(info: SessionInfo, jobs: dict[str, Job], told: Mapping[str, An
                 words,
                 None if job is None else _end(job),
                 record.name,
-                tuple(msgspec.convert(each, Node) for each in usage.get(record.name, ())),
+                tuple(msgspec.convert(each, Node) for each in world["usage"]),
             )
         )
     kernel = info.records[-1].kernel.pid

@@ -238,13 +238,21 @@ class Lab:
                 },
             )
             nbformat.write(notebook, self.notebooks / name)  # type: ignore[no-untyped-call]
+        page = self.open_again(name)
+        page.wait_for(page.ready, "the notebook and its kernel", timeout=60)
+        return page
+
+    def open_again(self, name: str) -> Page:
+        """Open a notebook whose kernel may be busy."""
         # What the page before has to say about its end, when its kernel was taken away, is not this one's.
         self.driver.get("about:blank")
         self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         # "doc" shows the notebook alone; "reset" forgets the layout of an earlier page.
         self.driver.get(f"{self.url}/doc/tree/{name}?token={self.token}&reset")
         page = Page(self)
-        page.wait_for(page.ready, "the notebook and its kernel", timeout=60)
+        page.wait_for(
+            lambda: page.script("return !!panel?.sessionContext?.session"), "the notebook", timeout=60
+        )
         return page
 
     @contextmanager
