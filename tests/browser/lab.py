@@ -25,7 +25,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import nbformat
 import pytest
@@ -58,6 +58,10 @@ _CHROMIUM_FLAGS = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
 )
+_APPLICATIONS = {
+    "jupyterlab": ("--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"),
+    "notebook": ("--JupyterNotebookApp.expose_app_in_browser=True",),
+}
 
 
 def require_browser() -> None:
@@ -87,7 +91,7 @@ class Lab:
     """A JupyterLab server and a browser, in `folder`; use it as a context manager.
 
     `theme` is a JupyterLab theme; `settings` adds setting files, as {"@jupyterlab/x:plugin": {...}}; `environment` is
-    added to the server's (and so the kernels') environment.
+    added to the server's (and so the kernels') environment. `application`: "notebook" is Notebook 7 instead.
     """
 
     def __init__(
@@ -98,7 +102,9 @@ class Lab:
         window: tuple[int, int] = (1400, 1600),
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         environment: Mapping[str, str] | None = None,
+        application: Literal["jupyterlab", "notebook"] = "jupyterlab",
     ) -> None:
+        self.application = application
         self.notebooks = folder / "notebooks"
         self._private = folder / "jupyter"
         self._window = window
@@ -159,7 +165,7 @@ class Lab:
             path.write_text(json.dumps(values))
         command = [
             sys.executable,
-            *("-m", "jupyterlab"),
+            *("-m", self.application),
             "--no-browser",
             "--allow-root",
             "--ServerApp.ip=127.0.0.1",
@@ -167,8 +173,7 @@ class Lab:
             "--ServerApp.port_retries=0",
             f"--IdentityProvider.token={self.token}",
             f"--ServerApp.root_dir={self.notebooks}",
-            "--LabApp.expose_app_in_browser=True",
-            "--LabApp.extension_manager=readonly",
+            *_APPLICATIONS[self.application],
         ]
         with (private / "server.log").open("wb") as log:
             self._server = subprocess.Popen(

@@ -9,7 +9,7 @@ import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { Widget } from '@lumino/widgets';
 
 import { mpidistIcon } from '../icons';
-import { newNotebook, runCell } from '../notebook';
+import { isSingle, newNotebook, newNotebookOf, runCell } from '../notebook';
 import { IMpidistPanel, IMpidistServer } from '../tokens';
 import { copyExample } from './example';
 
@@ -45,11 +45,16 @@ export const commands: JupyterFrontEndPlugin<void> = {
       label: trans.__('New MPI session'),
       caption: trans.__('A new notebook that is connected to MPI ranks'),
       icon: mpidistIcon,
-      execute: async (args): Promise<Widget> => {
+      execute: async (args): Promise<Widget | undefined> => {
+        const given = (await settings)?.composite['newSessionCode'] as string | undefined;
+        const code = given ?? 'import mpidist as md\n\nsession = md.connect()\nsession';
+        if (isSingle(app)) {
+          await newNotebookOf(app, code, folder(args));
+          return undefined;
+        }
         const notebook = await newNotebook(app, folder(args));
-        const code = (await settings)?.composite['newSessionCode'] as string | undefined;
         // Not awaited: ranks take a while, and the notebook is there.
-        void runCell(notebook, code ?? 'import mpidist as md\n\nsession = md.connect()\nsession');
+        void runCell(notebook, code);
         return notebook;
       }
     });

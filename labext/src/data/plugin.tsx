@@ -1,6 +1,6 @@
 /** Opens data files: from the file browser like any document, and by name from the section "Data" of the panel. */
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { MainAreaWidget } from '@jupyterlab/apputils';
+import { Dialog, MainAreaWidget, showDialog } from '@jupyterlab/apputils';
 import { ABCWidgetFactory, DocumentRegistry, DocumentWidget, TextModelFactory } from '@jupyterlab/docregistry';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IStateDB } from '@jupyterlab/statedb';
@@ -8,7 +8,7 @@ import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/tran
 import React from 'react';
 
 import { mpidistIcon } from '../icons';
-import { insertInNotebook } from '../notebook';
+import { insertInNotebook, isSingle } from '../notebook';
 import { Section } from '../section';
 import { IMpidistPanel, IMpidistServer } from '../tokens';
 import { code } from './code';
@@ -106,10 +106,14 @@ function addFactory(app: JupyterFrontEnd, trans: TranslationBundle, draw: Draw, 
   registry.addWidgetFactory(factory);
 }
 
-/** Remote files have no document in JupyterLab: they get a tab of their own. */
+/** Remote files have no document in JupyterLab: they get a tab of their own, or a dialog where a page has one document. */
 async function openNamed(app: JupyterFrontEnd, path: string, draw: Draw): Promise<void> {
   if (!path.includes('://')) {
     await app.commands.execute('docmanager:open', { path, factory: FACTORY });
+    return;
+  }
+  if (isSingle(app)) {
+    await showDialog({ title: path, body: draw(path), buttons: [Dialog.okButton()] });
     return;
   }
   const id = `mpidist-data-${path}`;

@@ -4,6 +4,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import React from 'react';
 
 import type { Wire } from '../asking';
+import { isSingle } from '../notebook';
 import { Section } from '../section';
 import { IMpidistPanel, IMpidistServer } from '../tokens';
 import { RunsModel } from './model';
@@ -28,11 +29,15 @@ export const runs: JupyterFrontEndPlugin<void> = {
     };
     const toCell = (path: string, run: Wire['Run']) =>
       told(async () => {
-        if (!(await jump(app, path, run))) {
+        const found = await jump(app, path, run);
+        if (found === 'gone') {
           model.say(trans.__('The cell that showed this run is not in %1 any more.', path));
+        } else if (found === 'elsewhere') {
+          model.say(trans.__('%1 is in another tab of the browser, with the cell that shows this run.', path));
         }
       });
-    const toView = (path: string, run: Wire['Run']) => told(() => openView(app, path, run));
+    // Where a page has one document, a view has no place beside it: then its cell is shown.
+    const toView = isSingle(app) ? toCell : (path: string, run: Wire['Run']) => told(() => openView(app, path, run));
     const show = (path: string) => void app.commands.execute('docmanager:open', { path });
     const draw = (shown: RunsModel) => <RunsView model={shown} trans={trans} jump={toCell} open={toView} show={show} />;
     panel.addSection(new Section('mpidist-runs', trans.__('Runs'), model, draw), 20);

@@ -7,28 +7,41 @@ import { Panel } from '@lumino/widgets';
 
 import type { Wire } from '../asking';
 import { mpidistIcon } from '../icons';
+import { isSingle } from '../notebook';
 
 const VIEW = 'application/vnd.jupyter.widget-view+json';
 
-/** The notebook, opened if it is closed. */
-async function notebookAt(app: JupyterFrontEnd, path: string): Promise<NotebookPanel> {
+/** The notebook, opened if it is closed; null if that is another page of the browser, as in Notebook 7. */
+async function notebookAt(app: JupyterFrontEnd, path: string): Promise<NotebookPanel | null> {
+  if (isSingle(app)) {
+    const shown = app.shell.currentWidget as Partial<NotebookPanel> | null;
+    if (shown?.context && app.serviceManager.contents.localPath(shown.context.path) === path) {
+      return shown as NotebookPanel;
+    }
+    await app.commands.execute('docmanager:open', { path });
+    return null;
+  }
   const panel = (await app.commands.execute('docmanager:open', { path, factory: 'Notebook' })) as NotebookPanel;
   await panel.context.ready;
   return panel;
 }
 
-/** Show and select the cell in which a run is displayed; whether it is still there. */
-export async function jump(app: JupyterFrontEnd, path: string, run: Wire['Run']): Promise<boolean> {
-  const { content } = await notebookAt(app, path);
+/** Show and select the cell in which a run is displayed: it is seen now, it is in another page, or it is there no more. */
+export async function jump(app: JupyterFrontEnd, path: string, run: Wire['Run']): Promise<'here' | 'elsewhere' | 'gone'> {
+  const panel = await notebookAt(app, path);
+  if (!panel) {
+    return 'elsewhere';
+  }
+  const { content } = panel;
   const named = content.widgets.findIndex(cell => cell.model.id === run.cell);
   // Before format 4.5 cells have no names in the file: others are given whenever it is opened.
   const place = named >= 0 ? named : content.widgets.findIndex(cell => shows(cell.model, run));
   if (place < 0) {
-    return false;
+    return 'gone';
   }
   content.activeCellIndex = place;
   await content.scrollToItem(place, 'start');
-  return true;
+  return 'here';
 }
 
 /** Whether the view of a run is in the output of a cell. */
@@ -46,7 +59,7 @@ export async function openView(app: JupyterFrontEnd, path: string, run: Wire['Ru
       return;
     }
   }
-  const panel = await notebookAt(app, path);
+  const panel = (await notebookAt(app, path)) as NotebookPanel;
   await panel.sessionContext.ready;
   const model = new MimeModel({ data: { [VIEW]: { version_major: 2, version_minor: 0, model_id: run.model } } });
   const renderer = panel.content.rendermime.createRenderer(VIEW);
