@@ -22,6 +22,7 @@ pytestmark = pytest.mark.browser
 
 STATUS = ".jp-mpidist-StatusItem"
 TOAST = ".Toastify__toast"
+BELL = ".jp-Notification-Status-Text"
 CELLS = [
     """
 import time
@@ -62,12 +63,12 @@ def alone(tmp_path: Path) -> Iterator[Lab]:
 
 
 class Windows:
-    """Two windows of the browser, both seen, with JupyterLab in each."""
+    """JupyterLab twice, in windows of the browser, which are both seen, or in tabs of one, which shows one of them."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, kind: str) -> None:
         self.driver = lab.driver
         self.first = lab.driver.current_window_handle
-        lab.driver.switch_to.new_window("window")
+        lab.driver.switch_to.new_window(kind)
         self.second = lab.driver.current_window_handle
         lab.driver.get(f"{lab.url}/lab/workspaces/second?token={lab.token}&reset")
         self.page = Page(lab)
@@ -90,13 +91,13 @@ class Windows:
 
     def told(self, *words: str) -> None:
         """This has been told since they are there, each by one of them, and nothing else; each has had to ask whether it is to tell."""
-        found: list[str] = []
         for page in self.each():
             page.wait_for(partial(asked, page, len(words)), "that it has asked", timeout=60)
-            # What it does with the answer is done now.
-            page.driver.execute_async_script("requestAnimationFrame(() => setTimeout(arguments[0], 0))")
-            page.wait_for(partial(readable, page), "that they have moved into the window")
-            found += texts(page)
+        self.page.wait_for(lambda: sum(map(count, self.each())) >= len(words), "what is told")
+        found: list[str] = []
+        for page in self.each():
+            if count(page):
+                found += page.wait_for(partial(texts, page), "that it has moved into the window")
         assert len(found) == len(words), found
         for each in words:
             assert [each in text for text in found].count(True) == 1, found
@@ -106,13 +107,15 @@ def says(page: Page, words: str) -> bool:
     return page.text(STATUS) == words
 
 
-def readable(page: Page) -> bool:
-    return all(texts(page))
+def count(page: Page) -> int:
+    """How many notifications there have been in a page, by its bell."""
+    return int(page.text(BELL) or 0)
 
 
 def texts(page: Page) -> list[str]:
-    """The notifications that a page shows."""
-    return [each.text for each in page.elements(TOAST)]
+    """The notifications that a page shows; none as long as one of them cannot be read."""
+    found = [each.text for each in page.elements(TOAST)]
+    return found if len(found) == count(page) and all(found) else []
 
 
 def asked(page: Page, times: int) -> bool:
@@ -134,13 +137,14 @@ def show(page: Page, title: str) -> None:
     page.wait_for(lambda: page.script("return app.shell.currentWidget.title.label") == title, title)
 
 
-def test_runs_that_end_while_other_tabs_are_seen_are_told_of_once(alone: Lab) -> None:
+@pytest.mark.parametrize("kind", ["window", "tab"])
+def test_runs_that_end_while_other_tabs_are_seen_are_told_of_once(alone: Lab, kind: str) -> None:
     (alone.notebooks / "dimuon.root").symlink_to(DIMUON)
     page = alone.open("ends.ipynb", CELLS)
     page.run(0)
     page.script("app.shell.mode = 'multiple-document'; void app.commands.execute('launcher:create')")
     page.wait_for(lambda: page.elements(".jp-Launcher"), "another tab over the notebook")
-    windows = Windows(alone)
+    windows = Windows(alone, kind)
     windows.see("1 rank, 1 run")
     (alone.notebooks / "go").touch()
     windows.told("The run of good is done.")
