@@ -112,7 +112,7 @@ def test_looking(shell: Shell, full: str) -> None:
 
 
 def test_a_session_from_first_to_last(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
-    session = shell("%slurm connect -p debug -N 2 -n 4 -t 4")
+    session = shell("%slurm connect -p regular -N 2 -n 4 -t 4")
     assert shell.names["session"] is session
     assert "`session` has 4 ranks, and %px works on them" in capsys.readouterr().out
     assert session.run(n=md.count(md.open(f"{DIMUON}:Events").nMuon)).result().n == 100_000
@@ -124,7 +124,10 @@ def test_a_session_from_first_to_last(shell: Shell, capsys: pytest.CaptureFixtur
     assert "Hint: %slurm add" in words
     assert len(queue()) == 1
 
-    shell("%slurm add -n 2 -t 4 --launcher mpiexec")
+    shell("%slurm add -n 2 --launcher mpiexec")
+    command = ["squeue", "--noheader", "--format=%P %l"]
+    asked = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    assert asked.splitlines() == ["regular 4:00"] * 2
     assert session.size == 6
     assert "`session` has 6 ranks now; %px1 works on the 2 new ones" in capsys.readouterr().out
     log = str(shell("%slurm log"))

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,13 @@ def test_what_the_options_of_connect_mean() -> None:
     assert launcher(parse(line.replace("connect", "script", 1) + more)) == launcher(parse(line + more))
     assert launcher(parse("connect")) == Slurm()
     assert launcher(parse("add -N 3")) == Slurm(nodes=3)
+    before = Slurm(
+        partition="debug", time="9", modules=("gcc/13",), prologue="source x", nodes=2, ranks_per_node=4
+    )
+    assert launcher(parse("add"), before) == replace(before, nodes=1, ranks_per_node=1)
+    assert launcher(parse("add -N 3 -t 4 --module mpich"), before) == replace(
+        before, nodes=3, ranks_per_node=1, time="4", modules=("mpich",)
+    )
     assert launcher(parse("script -n 3")) == Slurm(ranks_per_node=3)
     assert parse("estimate -N 1,2,4 -t 10:00,30").nodes == (1, 2, 4)
     assert parse("estimate -N 1,2,4 -t 10:00,30").time == ("10:00", "30")

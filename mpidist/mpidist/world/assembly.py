@@ -44,12 +44,12 @@ class Ranks:
 class Assembly:
     """Controller, ranks and client of one world. `client` is None before it is connected.
 
-    `cluster` is ipyparallel's, whose coroutines run in `loop`; `record` is kept true by `save`.
+    `cluster` is ipyparallel's, whose coroutines run in `loop`; `record` is kept true by `save`; `launcher` is what was asked for, None for ranks
+    that another kernel has started.
     """
 
-    def __init__(self, record: Record, cluster: Any, loop: Loop, lease: float | None = None) -> None:
-        self.record, self.cluster, self.loop = record, cluster, loop
-        self._lease = lease
+    def __init__(self, record: Record, cluster: Any, loop: Loop, launcher: Launcher | None = None) -> None:
+        self.record, self.cluster, self.loop, self.launcher = record, cluster, loop, launcher
         self.client: Any = None
         self._turn = Turn(state_folder())
 
@@ -67,7 +67,7 @@ class Assembly:
         except BaseException:
             record.remove()
             raise
-        return cls(record, cluster, Loop(record.name), getattr(launcher, "lease", None))
+        return cls(record, cluster, Loop(record.name), launcher)
 
     @classmethod
     def found(cls, record: Record) -> Self:
@@ -101,7 +101,7 @@ class Assembly:
     @property
     def lease(self) -> float | None:
         """Seconds for which ranks may outlive their kernel; None: for ever."""
-        found: float | None = self.trait("lease", self._lease)
+        found: float | None = self.trait("lease", getattr(self.launcher, "lease", None))
         return found
 
     def trait(self, name: str, default: Any = None) -> Any:

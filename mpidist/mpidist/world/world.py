@@ -247,6 +247,11 @@ class World:
         return self._record.name
 
     @property
+    def launcher(self) -> Launcher | None:
+        """What was asked for; None for a world that was attached."""
+        return self._assembly.launcher
+
+    @property
     def place(self) -> str:
         """Where the ranks are, in a few words."""
         return self._record.place

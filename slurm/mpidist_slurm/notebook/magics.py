@@ -122,7 +122,8 @@ class SlurmMagic:
             known = ", ".join(sessions(self._namespace))
             hint = f"--name with one of {known}" if known else "%slurm connect makes one"
             raise UsageError(f"`{given.name}` is no session. Hint: {hint}.")
-        world = session.add(launcher(given))
+        asked = [each.launcher for each in session.worlds if isinstance(each.launcher, Slurm)]
+        world = session.add(launcher(given, asked[-1] if asked else None))
         session.activate()
         number = [each for each in session.worlds if each.alive].index(world)
         px = f"%px{number or ''}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import shlex
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from IPython.core.error import UsageError
@@ -22,13 +23,18 @@ COMMANDS = {
     "estimate": "when jobs of some sizes would start; nothing is submitted",
     "script": "the batch script that connect would submit, with the same options",
     "connect": "start ranks in a job: defines the variable `session`, and %%px works on them",
-    "add": "start further ranks, another world of the session",
+    "add": "start further ranks, another world of the session; what is left out is as for its newest ranks, but for -N and -n",
     "log": "what the ranks of a job have written, and how they were started",
     "cancel": "cancel one of your jobs; one of a session is released first",
     "form": "the form: the same by mouse",
     "help": "this list, or the options of one subcommand",
 }
 """The subcommands and what they do, as argparse wants it (% is doubled)."""
+TAKEN_OVER = (
+    "partition", "account", "qos", "constraint", "reservation", "cpus_per_rank", "mem_per_rank", "time", "modules", "launcher", "wait",
+    "lease", "cache", "spill", "spill_limit",
+)  # fmt: skip
+"""The options of `add`, named as the fields of `Slurm`, that are those of the session's ranks unless they are given."""
 
 
 class HelpAsked(Exception):
@@ -72,6 +78,7 @@ def parser() -> Parser:
         made[name].add_argument(
             "--name", type=_variable, default="session", help="the session's variable (default: session)"
         )
+    made["add"].set_defaults(**dict.fromkeys(TAKEN_OVER))
     made["log"].add_argument(
         "job", nargs="?", default="session", help="a job's number, or a session's variable (default: session)"
     )
@@ -149,8 +156,11 @@ def _add_size(command: argparse.ArgumentParser) -> None:
     add("--spill-limit", metavar="BYTES", help="how much of the disk (default: half of what is free)")
 
 
-def launcher(given: argparse.Namespace) -> Slurm:
-    """What the options of `connect`, `add` and `script` ask for. Raises UsageError, and WorldError as `Slurm` does."""
+def launcher(given: argparse.Namespace, like: Slurm | None = None) -> Slurm:
+    """What the options of `connect`, `add` and `script` ask for; what is not given is as in `like`.
+
+    Raises UsageError, and WorldError as `Slurm` does.
+    """
     nodes = given.nodes
     ranks = nodes if given.ranks is None else given.ranks
     if nodes > 0 and (ranks < 1 or ranks % nodes):
@@ -159,19 +169,11 @@ def launcher(given: argparse.Namespace) -> Slurm:
         raise UsageError(
             f"-n {ranks} on -N {nodes} nodes: each node gets the same number of ranks. Hint: {fitting} would do."
         )
-    return Slurm(
-        nodes=nodes,
-        ranks_per_node=max(ranks // max(nodes, 1), 1),
-        time=given.time,
-        modules=tuple(given.modules),
-        launcher=given.launcher,
-        wait=given.wait,
-        lease=given.lease,
-        cache=given.cache,
-        spill=given.spill,
-        spill_limit=given.spill_limit,
-        **place(given),
-    )
+    said = {name: value for name in TAKEN_OVER if (value := getattr(given, name)) is not None}
+    if "modules" in said:
+        said["modules"] = tuple(said["modules"])
+    size = {"nodes": nodes, "ranks_per_node": max(ranks // max(nodes, 1), 1)}
+    return Slurm(**size, **said) if like is None else replace(like, **size, **said)
 
 
 def place(given: argparse.Namespace) -> dict[str, Any]:
