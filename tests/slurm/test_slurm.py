@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -373,6 +374,11 @@ def test_a_lease_ends_a_job_that_still_waits_for_a_killed_kernel(full: str, stat
         wait_for(lambda: len(queue()) == 2)
         wait_for(lambda: any(record.cancel for record in records()))
         wait_for(lambda: any("keeper.py" in " ".join(process.cmdline()) for process in of_records()))
+        wait_for(lambda: records()[0].label)
+        (info,) = md.sessions()
+        assert re.search(
+            rf", {info.records[0].label}, waiting since 2.*, asked for by process {kernel.pid}$", str(info)
+        )
         kernel.kill()
     wait_for(lambda: queue() == [full], 30)
     wait_for(lambda: left(state) == [], 10)

@@ -96,8 +96,24 @@ def test_sessions_in_use_are_listed_as_such() -> None:
     assert [(info.id, info.size, len(info.records)) for info in (first, second)] == [("s", 4, 2), ("t", 2, 1)]
     assert first.in_use
     assert first.mine
-    assert str(first).startswith("session s: 4 ranks on here and here, started 2")
-    assert str(first).endswith("by this process")
+    assert str(first).startswith("session s: 4 ranks on here and here, waiting since 2")
+    assert str(first).endswith(", asked for by this process")
+
+
+def test_of_a_session_it_is_told_what_is_up_and_what_waits_and_since_when() -> None:
+    early, late = 1_000_000.0, 2_000_000.0
+    one = replace(Record.begin(2, "here", "s"), started=early, engines=(7, 8))
+    two = replace(Record.begin(1, "4 nodes", "s"), started=late, label="job 7")
+    first, second = (time.strftime("%Y-%m-%d %H:%M", time.localtime(each)) for each in (early, late))
+    assert str(SessionInfo("s", (one,))) == f"session s: 2 ranks on here, started {first} by this process"
+    assert (
+        str(SessionInfo("s", (two,)))
+        == f"session s: 1 rank on 4 nodes, job 7, waiting since {second}, asked for by this process"
+    )
+    assert (
+        str(SessionInfo("s", (one, two)))
+        == f"session s: 3 ranks on here and 4 nodes, job 7 (waiting since {second}), started {first} by this process"
+    )
 
 
 def test_a_session_of_another_kernel_is_taken_only_when_told(gone: ProcessId) -> None:

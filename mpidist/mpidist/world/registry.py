@@ -175,6 +175,16 @@ class Record:
         return mine
 
     @property
+    def up(self) -> bool:
+        """Whether its ranks have been up; else they start, or a batch system makes them wait."""
+        return bool(self.engines)
+
+    @property
+    def since(self) -> str:
+        """When it was asked for, for the user."""
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(self.started))
+
+    @property
     def current(self) -> bool:
         """Whether it is what is written down: no other process has claimed or removed it."""
         found = Record.read(self.file)
@@ -239,8 +249,13 @@ class SessionInfo:
 
     def __str__(self) -> str:
         record = self.records[0]
-        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.started))
         worlds = [each.place + (f", {each.label}" if each.label else "") for each in self.records]
+        up = [each for each in self.records if each.up]
+        if up:
+            worlds = [
+                text + ("" if each.up else f" (waiting since {each.since})")
+                for text, each in zip(worlds, self.records, strict=True)
+            ]
         kernel = f"process {record.kernel.pid}"
         if self.mine:
             whose = "this process"
@@ -248,7 +263,8 @@ class SessionInfo:
             whose = f"{kernel}, which keeps them until they are attached"
         else:
             whose = kernel if self.in_use else f"{kernel}, which has ended"
-        return f"session {self.id}: {self.size} ranks on {' and '.join(worlds)}, started {since} by {whose}"
+        how = f"started {up[0].since}" if up else f"waiting since {record.since}, asked for"
+        return f"session {self.id}: {ranks_of(self.size)} on {' and '.join(worlds)}, {how} by {whose}"
 
     __repr__ = __str__
 
