@@ -143,7 +143,8 @@ class Assembly:
             self.loop.run(self.cluster.start_engines(), deadline - time.monotonic())
             self.save()
         except WorldError:
-            self.save()  # there may be nothing to be cancelled
+            with contextlib.suppress(OSError):
+                self.save()  # there may be nothing to be cancelled
             raise
         except (FutureTimeout, TimeoutError) as error:
             raise self.not_up(f"the controller is not up after {timeout:g} s", self.controller) from error
@@ -246,6 +247,7 @@ class Assembly:
         self._turn.give()
         if self.client is not None:
             self.client.close(linger=0)
+        record = self.record
         if self.loop.running:
             for stop in (self.cluster.stop_engines, self.cluster.stop_controller):
                 # A launcher that fails has left processes, which are ended below.
@@ -253,9 +255,11 @@ class Assembly:
                     for launcher in self.cluster.engines.values():
                         launcher.stop_seconds_until_kill = grace
                     self.loop.run(stop(), 15)
-            end(self.record.name, grace=0)
+                    if stop == self.cluster.stop_engines and record.label:
+                        record = replace(record, cancel=())  # its number was known, so that it is cancelled
+            end(record.name, grace=0)
             self.loop.stop()
-        return self.record.end()
+        return record.end()
 
 
 def _require_versions(theirs: Sequence[Any]) -> None:
