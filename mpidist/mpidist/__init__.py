@@ -18,13 +18,14 @@ from hist import axis
 from . import errors
 from .checkpoint import Saved, load
 from .datasets import open
+from .entry import attach, compute, connect, request
 from .export import to_root
 from .lazy import Lazy, apply, param
 from .precision import precision
 from .preflight import plan
 from .results import count, cutflow, hist, max, mean, min, profile, reduce, scan, sum, take
 from .run import Run
-from .session import Session, attach, compute, connect, request
+from .session import Session
 from .snapshot import Snapshot
 from .spmd.loop import Pace
 from .stream import Stream

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from .entry import connect
 from .plan import make_plan
 from .run import Run
-from .session import connect
 from .terminal import watch
 from .threadworld import ThreadWorld
 from .world import Local

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 from typing import TYPE_CHECKING, Any
 
 from .errors import ResultError
@@ -10,7 +11,7 @@ from .errors import ResultError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Shown", "page_of"]
+__all__ = ["Shown", "page_of", "say"]
 
 
 class Shown:
@@ -61,3 +62,9 @@ def page_of(results: Mapping[str, Any], card: Mapping[str, Any], **more: Any) ->
         return str(make(results, card, **more))
     msg = 'the pages of runs are made by mpidist_widgets. Hint: pip install "mpidist[widgets]"'
     raise ResultError(msg)
+
+
+def say(words: str) -> None:
+    """A line for the user, at once."""
+    sys.stdout.write(f"{words}\n")
+    sys.stdout.flush()

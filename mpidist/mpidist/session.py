@@ -1,4 +1,4 @@
-"""A session: MPI ranks at hand, from a notebook or a script; and the same computation without any.
+"""A session: MPI ranks at hand, from a notebook or a script (see `mpidist.entry` for how one gets it).
 
 A session owns one MPI world or several. It starts runs on them, gives them to `%px`, and ends them; nothing is left behind when
 the kernel ends in an orderly way, and what a killed kernel leaves is found by the next `connect`.
@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import sys
 import threading
 import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 from .desk import own_desk
-from .display import Shown
-from .errors import SyncError, WorldError, near_names
+from .display import Shown, say
+from .errors import SyncError, WorldError
 from .foretold import forecast_elsewhere, foretell
 from .memo import Memo
 from .plan import make_plan
@@ -26,8 +25,8 @@ from .request import Request
 from .run import ENDED, Run
 from .spmd.limits import memory_share
 from .sync import MAX_BYTES, MAX_FILES, Limits, Sync
-from .threadworld import ThreadWorld
-from .world import Local, SessionInfo, World, new_id, sessions, state_folder
+from .world import World, new_id, state_folder
+from .world.launcher import require_launcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,11 +37,10 @@ if TYPE_CHECKING:
     from .precision import StopWhen
     from .preflight import Preflight
     from .spmd.loop import Pace
-    from .values import Results
     from .world import Launcher
     from .world.registry import Record
 
-__all__ = ["Session", "attach", "compute", "connect", "request"]
+__all__ = ["Session"]
 
 SYNC_SECONDS = 5.0
 """How long ranks that are ended may take to give their files."""
@@ -125,7 +123,7 @@ class Session(Shown):
         for number, world in enumerate(alive):
             world.activate(str(number) if number else "")
             if len(alive) > 1:
-                _print(f"%px{number or ''}: {world.words}")
+                say(f"%px{number or ''}: {world.words}")
 
     # --------------------------------------------------------------------- growing
 
@@ -135,22 +133,22 @@ class Session(Shown):
         Runs go on meanwhile. Interrupting cancels the request. Raises WorldError like `connect`.
         """
         request = self.request(launcher)
-        request.subscribe(lambda: (tell or _print)(request.words))
+        request.subscribe(lambda: (tell or say)(request.words))
         return request.wait()
 
     def request(self, launcher: Launcher) -> Request[World]:
         """Ask for further ranks in the background; returns at once. Raises WorldError if the session is closed."""
-        _require_launcher(launcher)
+        require_launcher(launcher)
         with self._lock:
             if self._closed:
                 raise WorldError("this session is closed. Hint: md.connect() starts a new one.")
             self.requests = [each for each in self.requests if each.state == "waiting"]
-            request = Request(launcher, self.id, self._arrived, held=self.held)
+            request = Request(launcher, self.id, self.take_in, held=self.held)
             self.requests.append(request)
         own_desk().seat(self)
         return request
 
-    def _arrived(self, world: World) -> World:
+    def take_in(self, world: World) -> World:
         """A world is up: it belongs to the session now, and takes part in the runs that go on."""
         if self._sync is not None and not self._closed:
             try:
@@ -233,7 +231,7 @@ class Session(Shown):
             ignore=ignore,
             copy=copy,
             limits=Limits(max_bytes, max_files),
-            tell=_print,
+            tell=say,
         )
         old = self._sync
         if old is not None and not old.stopped:
@@ -335,6 +333,16 @@ class Session(Shown):
             self._known.add(run)
         own_desk().put(run, self.id)
 
+    def take_up(self) -> None:
+        """Go on with its detached runs, which another kernel has begun; says which of them cannot be taken up."""
+        worlds = {world.name: world for world in self._worlds}
+        for file in sorted(self._kept.glob("run-*"), key=lambda file: file.stat().st_mtime):
+            try:
+                self.adopt(Run.attach(file, worlds))
+            except Exception as error:  # noqa: BLE001 (of a damaged file; modules that its functions need may be gone)
+                words = f"session {self.id}: a run cannot be taken up again from {file}: {type(error).__name__}: {error}"
+                warnings.warn(words, stacklevel=3)
+
     @property
     def _active(self) -> list[Run]:
         """The runs that go on on its worlds, also those that had ended and were taken up again."""
@@ -408,134 +416,6 @@ class Session(Shown):
         return "\n".join(lines) + ">"
 
 
-def connect(launcher: Launcher | None = None, *, tell: Callable[[str], None] | None = None) -> Session:
-    """Start MPI ranks and check that they are one world with this kernel's software; about 4 s for `Local`.
-
-    `launcher` says where: default `Local()`, a rank for each core of this machine. Ranks that a killed kernel left
-    behind are reported as a warning, with how to use or end them. While a batch system makes the ranks wait, `tell` gets
-    the reason in words whenever it changes (default: it is printed); interrupting cancels the job. Raises WorldError if the ranks do not
-    start, do not form one MPI world, or differ from the kernel in versions that matter.
-    """
-    _require_launcher(launcher)
-    _warn_of_orphans()
-    session = Session()
-    world = World.start(Local() if launcher is None else launcher, session=session.id, tell=tell or _print)
-    session._arrived(world)
-    return session
-
-
-def request(launcher: Launcher | None = None) -> Request[Session]:
-    """Like `connect`, but in the background: returns at once. `request.wait()` gives the session, `request.cancel()` takes it back."""
-    _require_launcher(launcher)
-    _warn_of_orphans()
-    session = Session()
-
-    def arrived(world: World) -> Session:
-        session._arrived(world)
-        return session
-
-    return Request(Local() if launcher is None else launcher, session.id, arrived)
-
-
-def attach(session: str | SessionInfo | Session | None = None, *, take: bool = False) -> Session:
-    """A session that another kernel has begun (see `sessions`), with the state of its ranks intact.
-
-    `session` is its id (or what `sessions` lists, or a `Session`); None if there is only one. Runs that were `detached` are in its `runs`: they go on, or have their results;
-    other runs that still go on there are ended. `take` takes it from a kernel that has it; whatever uses it there gets an error.
-
-    Raises WorldError if there is no such session, it is in use, or its ranks cannot be reached.
-    """
-    info = _found(session.id if isinstance(session, Session) else session)
-    if any(World.is_here(record.name) for record in info.records):
-        raise WorldError(
-            f"session {info.id} is attached in this process already. Hint: use that one; its runs are in session.runs."
-        )
-    worlds, problems, unreached = [], [], []
-    for record in info.claim(take=take):
-        try:
-            worlds.append(World.attach(record, tell=_print))
-        except WorldError as error:
-            problems.append(error)
-            unreached.append(record)
-    if problems and not worlds:
-        raise problems[0]
-    for problem in problems:
-        warnings.warn(f"session {info.id} goes on without some of its ranks: {problem}", stacklevel=2)
-    made = Session(*worlds, id=info.id, unreached=unreached)
-    own_desk().seat(made)
-    by_name = {world.name: world for world in worlds}
-    for file in sorted(made._kept.glob("run-*"), key=lambda file: file.stat().st_mtime):
-        try:
-            made.adopt(Run.attach(file, by_name))
-        except Exception as error:  # noqa: BLE001 (of a damaged file; modules that its functions need may be gone)
-            words = f"session {info.id}: a run cannot be taken up again from {file}: {type(error).__name__}: {error}"
-            warnings.warn(words, stacklevel=2)
-    return made
-
-
-def _found(session: str | SessionInfo | None) -> SessionInfo:
-    """The session of that name. Raises WorldError if there is none, or several and no name."""
-    if isinstance(session, SessionInfo):
-        return session
-    if session is not None and not isinstance(session, str):
-        raise TypeError(
-            f"{session!r} is no session. Hint: md.attach(id), with an id that md.sessions() lists."
-        )
-    known = {info.id: info for info in sessions()}
-    if session is None and len(known) == 1:
-        return next(iter(known.values()))
-    if session in known:
-        return known[session]
-    listed = "; ".join(str(info) for info in known.values()) or "md.connect() starts one"
-    near = near_names(session, known) if session is not None else []
-    hint = f"did you mean {' or '.join(near)}? {listed}" if near else listed
-    what = f"there is no session {session!r}" if session is not None else f"there are {len(known)} sessions"
-    what += " of this user on this machine"
-    raise WorldError(f"{what}. Hint: {hint}.")
-
-
-def _require_launcher(launcher: object) -> None:
-    """Raise TypeError for what is none."""
-    if launcher is not None and (isinstance(launcher, type) or not hasattr(launcher, "cluster")):
-        shown = launcher.__name__ if isinstance(launcher, type) else repr(launcher)
-        raise TypeError(
-            f"{shown} says not where ranks are to be started. "
-            'Hint: md.Local(ranks=2), or from mpidist_slurm import Slurm; Slurm(partition="debug", nodes=2).'
-        )
-
-
-def _warn_of_orphans() -> None:
-    left = [info for info in sessions() if not info.in_use]
-    if left:
-        lines = ["killed kernels have left ranks here:"]
-        lines += [f"  {info}" for info in left]
-        lines.append(
-            f"Hint: mpidist.attach({left[0].id!r}) gives a session on them; "
-            "[info.end() for info in mpidist.sessions() if not info.in_use] ends them."
-        )
-        warnings.warn("\n".join(lines), stacklevel=3)
-
-
-def _print(words: str) -> None:
-    sys.stdout.write(f"{words}\n")
-    sys.stdout.flush()
-
-
 def _warm() -> None:
     """On every rank: import what a run needs, for importing awkward, uproot and vector takes a second: now, not in the first run."""
     import mpidist.spmd.task  # noqa: F401
-
-
-def compute(
-    results: Mapping[str, object] | None = None,
-    /,
-    *,
-    parameters: Mapping[str, object] | None = None,
-    **named: object,
-) -> Results:
-    """Compute named results in this process, without MPI: the same engine with one rank.
-
-    Raises RunFailed if some events could not be processed.
-    """
-    plan = make_plan({**(results or {}), **named}, parameters=parameters)
-    return Run(plan, ThreadWorld(1, inline=True)).result()

@@ -22,6 +22,7 @@ OPTIONS = re.compile(
 """Variables that Slurm's programs and MPI take for options: where the kernel runs inside a job, they are of that job."""
 VARIABLES = {"time": "TIMELIMIT", "no-requeue": "REQUEUE"}
 """sbatch's variables that are not called as its options."""
+UNCONFIGURED = "Could not establish a configuration source"
 PREFIX = re.compile(
     r"^(sbatch|squeue|srun|sinfo|sacctmgr|scontrol|scancel|allocation failure)\b:? *(error)?:? *"
 )
@@ -69,7 +70,7 @@ def call(
 ) -> str:
     """What one of Slurm's programs prints; with `errors_too` also what it prints as errors.
 
-    Raises SlurmUnavailable if it is not on PATH or does not answer in time, SlurmRefused if it fails.
+    Raises SlurmUnavailable if it is not on PATH, has no configuration or does not answer in time, SlurmRefused if it fails.
     """
     program = shutil.which(command[0])
     if program is None:
@@ -92,5 +93,10 @@ def call(
         raise SlurmUnavailable(f"{command[0]} has not answered for {seconds:g} s") from error
     if done.returncode:
         said = (done.stderr or done.stdout).strip()
+        if UNCONFIGURED in said:
+            raise SlurmUnavailable(
+                f"{command[0]} finds no configuration of Slurm here. Hint: start Jupyter where jobs can be submitted (a login node), "
+                "or let the environment variable SLURM_CONF name the cluster's slurm.conf."
+            )
         raise SlurmRefused(f"{command[0]} failed ({done.returncode}): {said}", said)
     return done.stdout + done.stderr if errors_too else done.stdout

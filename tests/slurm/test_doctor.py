@@ -15,6 +15,7 @@ import pytest
 
 from mpidist.errors import WorldError
 from mpidist_slurm import probe
+from mpidist_slurm.commands import SlurmUnavailable, call
 from mpidist_slurm.doctor import file_system
 from mpidist_slurm.visit import NO_FOLDER, NO_PROBE, NO_PYTHON, StillWaits, Visit, script, visit
 
@@ -125,6 +126,15 @@ def test_without_slurm(state: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slurm
+def test_slurm_without_a_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with Slurm's packages that belongs to no cluster."""
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+    with pytest.raises(
+        SlurmUnavailable, match=r"squeue finds no configuration of Slurm here. Hint: start Jupyter where"
+    ):
+        call(["squeue"])
+
+
 def test_wrong_usage(state: Path) -> None:
     done = subprocess.run([MPIDIST, "doctor", "--job"], capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -29,6 +29,7 @@ __all__ = [
     "Otherwise",
     "rank_environment",
     "ranks_of",
+    "require_launcher",
     "with_near_names",
 ]
 
@@ -281,3 +282,13 @@ def rank_environment(folder: Path) -> dict[str, str]:
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path))
     environment["IPYTHONDIR"] = str(folder)
     return environment
+
+
+def require_launcher(launcher: object) -> None:
+    """Raise TypeError for what is none."""
+    if launcher is not None and (isinstance(launcher, type) or not hasattr(launcher, "cluster")):
+        shown = launcher.__name__ if isinstance(launcher, type) else repr(launcher)
+        raise TypeError(
+            f"{shown} says not where ranks are to be started. "
+            'Hint: md.Local(ranks=2), or from mpidist_slurm import Slurm; Slurm(partition="debug", nodes=2).'
+        )
