@@ -126,6 +126,7 @@ def test_without_slurm(state: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slurm
+@pytest.mark.slurm
 def test_slurm_without_a_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine with Slurm's packages that belongs to no cluster."""
     monkeypatch.delenv("SLURM_CONF", raising=False)
