@@ -295,6 +295,13 @@ def test_fields_are_a_slurm_or_say_what_is_wrong_with_each() -> None:
     entries["nodes"].value, entries["mem_per_rank"].value = 2, " 2G "
     fields.variable.entry.value = "mine"
     assert fields.slurm() == Slurm(partition="long", nodes=2, ranks_per_node=4, time="6", mem_per_rank="2G")
+    entries["cache"].value = "much"
+    assert fields.slurm() is None
+    assert "much" in fields.by_name["cache"].problem
+    entries["cache"].value, entries["spill"].value, entries["reservation"].value = "4 GB", "$TMPDIR", "course"
+    asked = fields.slurm()
+    assert asked is not None
+    assert (asked.cache, asked.spill, asked.reservation) == ("4 GB", "$TMPDIR", "course")
     fields.offer(Partitions((DEBUG, LONG)))
     assert fields.partition.value == "long"  # a choice that is still there stays
 
@@ -305,7 +312,7 @@ def test_whatever_is_typed_is_words_and_no_exception() -> None:
 
     @given(st.text(max_size=20))
     def typed(text: str) -> None:
-        for name in ("time", "mem_per_rank", "account", "qos", "constraint"):
+        for name in ("time", "mem_per_rank", "account", "qos", "constraint", "reservation", "cache", "spill"):
             fields.by_name[name].entry.value = text
         fields.variable.entry.value = text
         asked = fields.slurm()

@@ -86,6 +86,9 @@ class Fields(ipywidgets.VBox):  # type: ignore[misc]  # no type information
             "account": Field("account", text()),
             "qos": Field("qos", text()),
             "constraint": Field("constraint", text(), "such as haswell"),
+            "reservation": Field("reservation", text()),
+            "cache": Field("memory kept", text(), "of each node, such as 4 GB; 0 for none"),
+            "spill": Field("disk for the rest", text(), "a folder on each node, such as $TMPDIR"),
             "launcher": Field("launcher", ipywidgets.Dropdown(options=LAUNCHERS)),
         }
         self.variable = Field("variable", text(name))
