@@ -50,9 +50,11 @@ async def test_changes_from_another_site_are_refused(
     )
     assert read.code in (200, 403)  # reading changes nothing; newer servers check that too
     # A browser sends the cookie whoever made the page; only this server's pages know the other half.
-    forged = await http_server_client.fetch(path, method="DELETE", headers=headers, raise_error=False)
-    assert forged.code == 403
-    assert b"XSRF" in forged.body or b"_xsrf" in forged.body
+    upload = f"{jp_base_url}mpidist/api/uploads/{'a' * 32}?offset=0"
+    for where, request in ((path, {"method": "DELETE"}), (upload, {"method": "PUT", "body": b"theirs"})):
+        forged = await http_server_client.fetch(where, headers=headers, raise_error=False, **request)
+        assert forged.code == 403
+        assert b"XSRF" in forged.body or b"_xsrf" in forged.body
 
 
 @pytest.mark.parametrize(
