@@ -60,7 +60,7 @@ from pathlib import Path
 import mpidist as md
 
 events = md.open(DIMUON)
-run = md.session.Run(md.session.make_plan({"h": md.hist(events.Muon.pt, bins=90)}), md.session.ThreadWorld(1))
+run = md.entry.Run(md.entry.make_plan({"h": md.hist(events.Muon.pt, bins=90)}), md.entry.ThreadWorld(1))
 run.result()
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 for write in (lambda: run.save("run.h5"), lambda: md.to_root(run.result(), "run.root")):
