@@ -554,3 +554,44 @@ def test_one_that_is_killed_is_told_and_replaced() -> None:
         assert reading.ask(question(DIMUON))["format"] == "ROOT"
     finally:
         reading.close()
+
+
+# -------------------------------------------------------------------- files that refer to others
+
+
+def _linked(file: h5py.File, other: str) -> None:
+    file["there"] = h5py.ExternalLink(other, "/Events")
+
+
+def _raw(file: h5py.File, other: str) -> None:
+    file.create_dataset("there", (10,), "u1", external=[(other, 0, 10)])
+
+
+def _virtual(file: h5py.File, other: str) -> None:
+    layout = h5py.VirtualLayout((1000,), "f8")
+    layout[:] = h5py.VirtualSource(other, "Events/pt", (1000,))
+    file.create_virtual_dataset("there", layout)
+
+
+@pytest.mark.parametrize("refer", [_linked, _raw, _virtual])
+async def test_a_file_that_refers_to_another(
+    ask: Ask, folder: Path, tmp_path: Path, refer: Callable[[h5py.File, str], None]
+) -> None:
+    secret = tmp_path / "secret.h5"
+    shutil.copy(folder / "events.h5", secret)
+    for name, other in (("in.h5", "events.h5"), ("out.h5", str(secret)), ("up.h5", "../secret.h5")):
+        with h5py.File(folder / name, "w") as file:
+            refer(file.create_group("deep"), other)
+            file["soft"] = h5py.SoftLink("/deep/there")
+    with h5py.File(folder / "chain.h5", "w") as file:
+        file["more"] = h5py.ExternalLink("out.h5", "/deep")
+    assert (await say(ask, "contents", path="in.h5"))["objects"]
+    assert (await say(ask, "contents", path="in.h5"))["objects"]  # what is known of it
+    for name in ("out.h5", "up.h5", "chain.h5"):
+        for what, more in (("contents", {}), ("columns", {"tree": "deep"}), ("page", {})):
+            refusal = await say(ask, what, code=409, path=name, **more)
+            assert f"{name} refers to {secret}, which is outside of the folder" in refusal
+    (folder / "out.h5").unlink()
+    with h5py.File(folder / "out.h5", "w") as file:
+        refer(file, "events.h5")
+    assert (await say(ask, "contents", path="chain.h5"))["format"] == "HDF5"

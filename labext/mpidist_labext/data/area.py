@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from mpidist_labext.root import root
 from mpidist_labext.routes import Route
 from mpidist_labext.schema.data import (
     Columns,
@@ -33,7 +34,9 @@ def _ask(what: str, request: Struct, answer: type) -> Any:
     question = msgspec.to_builtins(request)
     name = resolved(question["path"])
     reader = _readers["remote" if is_remote(name) else "local"]
-    return msgspec.convert(reader.ask({"do": what, **question, "name": name}), answer)
+    return msgspec.convert(
+        reader.ask({"do": what, **question, "name": name, "top": str(root().resolve())}), answer
+    )
 
 
 def contents(request: ContentsRequest) -> Contents:

@@ -1,7 +1,7 @@
 """The process that reads files: ``python -m mpidist_labext.data.worker PROCESSOR_SECONDS MEGABYTES IDLE_SECONDS``.
 
 Questions and answers are lines of JSON on standard input and output: {"do": "contents" | "columns" | "glance" | "page", "path": as the user says it, "name": for
-the system, ...} is answered by {"ok": ...} or {"error": "a sentence"}. Whoever asks kills it when an answer takes too long.
+the system, "top": the folder that it may not refer out of, ...} is answered by {"ok": ...} or {"error": "a sentence"}. Whoever asks kills it when an answer takes too long.
 """
 
 from __future__ import annotations
@@ -52,13 +52,18 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     """The answer to a question; never raises."""
     try:
         from mpidist.datasets import stamp_of
+        from mpidist.datasets.opening import is_hdf5
+        from mpidist.datasets.storage import is_remote
 
         from .contents import columns_of, contents_of
+        from .references import require_within
         from .sample import glance_at
         from .saved import page_of
 
         path, name = str(question["path"]), str(question["name"])
         with contextlib.redirect_stdout(sys.stderr):
+            if "top" in question and not is_remote(name) and is_hdf5(name):
+                require_within(name, str(question["top"]))
             if question["do"] == "contents":
                 return {"ok": {"path": path, **contents_of(name), "stamp": stamp_of(name)}}
             if question["do"] == "page":
