@@ -108,6 +108,13 @@ function Items(props: IProps): React.JSX.Element | null {
         </span>
         {sum.came > 0 && <Button label={trans.__('Clear')} hint={trans.__('list those that have come no more')} act={() => model.uploads.clear()} />}
       </div>
+      {left.length > 1 && (
+        <div className="jp-mpidist-Buttons">
+          <Button label={trans.__('Pause all')} act={() => model.uploads.pause(...left)} />
+          <Button label={trans.__('Go on')} hint={trans.__('with all that were paused or failed')} act={() => model.uploads.resume(...left)} />
+          <Button label={trans.__('Cancel all')} hint={trans.__('forget what has come of them')} act={() => void model.uploads.cancel(...left)} />
+        </div>
+      )}
       <ul>
         {shown.map(item => (
           <Item key={item.path} item={item} {...props} />

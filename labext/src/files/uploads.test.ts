@@ -219,6 +219,36 @@ test('cancelling forgets what has come', async () => {
   expect([uploads.items, uploads.unfinished]).toEqual([[], []]);
 });
 
+test('all are paused, go on, and are cancelled at once', async () => {
+  const { server, uploads, seen } = made();
+  server.hold();
+  uploads.add(
+    '',
+    [1, 2, 3, 4, 5].map(each => named(String(each), 10))
+  );
+  uploads.pause(...uploads.items);
+  expect(uploads.items.map(each => each.state)).toEqual(Array(5).fill('paused'));
+  expect(seen.busy).toBe(0);
+  server.release();
+  await settled();
+  expect(server.pieces).toEqual([]);
+  server.hold();
+  uploads.resume(...uploads.items);
+  expect(uploads.items.filter(each => each.state === 'sends').length).toBe(TOGETHER);
+  server.release();
+  await settled();
+  expect(uploads.items.map(each => each.state)).toEqual(Array(5).fill('done'));
+  server.faults = [null, null, new Refused('away', 0), new Refused('away', 0)];
+  uploads.add(
+    '',
+    [6, 7].map(each => named(String(each), 10))
+  );
+  await settled();
+  await uploads.cancel(...uploads.items);
+  expect(uploads.items.map(each => each.path)).toEqual(['1', '2', '3', '4', '5']);
+  expect(server.parts.size).toBe(0);
+});
+
 test('only some files are sent at the same time', async () => {
   const { server, uploads } = made();
   server.hold();
@@ -229,6 +259,18 @@ test('only some files are sent at the same time', async () => {
   expect(together(uploads.items)).toEqual({ files: 5, came: 5, size: 50, done: 50 });
   uploads.clear();
   expect(uploads.items).toEqual([]);
+});
+
+test('a folder of many thousands of files is no trouble', async () => {
+  const { uploads, seen } = made();
+  const many = Array.from({ length: 5000 }, (_, each) => named(`f${each}`, 1));
+  uploads.add('', many);
+  uploads.add('', many);
+  while (seen.came.length < 5000) {
+    await settled();
+  }
+  expect(together(uploads.items)).toEqual({ files: 5000, came: 5000, size: 5000, done: 5000 });
+  expect(seen.busy).toBe(0);
 });
 
 test('what another page has left is listed until its file is chosen again', async () => {

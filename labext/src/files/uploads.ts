@@ -85,53 +85,71 @@ export class Uploads {
 
   /** Send files to a folder of the server's. One that is on its way already goes on. */
   add(folder: string, files: readonly INamed[]): void {
+    const items = new Map(this.items.map(each => [each.path, each])); // a folder may have many thousands
     for (const { name, file } of files) {
       const path = folder ? `${folder}/${name}` : name;
-      this.items = this.items.filter(each => each.path !== path || each.state === 'sends' || each.state === 'retries');
-      if (!this.items.some(each => each.path === path)) {
+      const before = items.get(path);
+      if (!before || !moves(before)) {
         const item: IUpload = {
-          path, size: file.size, done: 0, state: 'waits', words: '', file, replace: false, id: '', stop: new AbortController()
+          path,
+          size: file.size,
+          done: 0,
+          state: 'waits',
+          words: '',
+          file,
+          replace: false,
+          id: '',
+          stop: new AbortController()
         };
-        this.items.push(item);
+        items.delete(path);
+        items.set(path, item);
       }
+    }
+    this.items = [...items.values()];
+    this.next();
+  }
+
+  /** Let files go no further for now. */
+  pause(...items: readonly IItem[]): void {
+    for (const item of items.filter(each => each.state === 'waits' || moves(each))) {
+      item.state = 'paused';
+      (item as IUpload).stop.abort();
     }
     this.next();
   }
 
-  /** Let a file go no further for now. */
-  pause(item: IItem): void {
-    this.halt(item, 'paused');
-  }
-
-  /** Go on with a file that was paused or failed. */
-  resume(item: IItem): void {
-    this.again(item, false);
+  /** Go on with files that were paused or failed. */
+  resume(...items: readonly IItem[]): void {
+    for (const item of items.filter(each => each.state === 'paused' || each.state === 'failed')) {
+      this.again(item as IUpload);
+    }
+    this.next();
   }
 
   /** Let it take the place of the file that is there. */
   replace(item: IItem): void {
-    this.again(item, true);
-  }
-
-  private again(item: IItem, replace: boolean): void {
-    const upload = item as IUpload;
-    upload.replace ||= replace;
-    upload.stop = new AbortController();
-    upload.state = 'waits';
-    upload.words = '';
+    (item as IUpload).replace = true;
+    this.again(item as IUpload);
     this.next();
   }
 
-  /** Send it not, and forget what has come of it. */
-  async cancel(item: IItem): Promise<void> {
-    this.halt(item, 'paused');
-    this.items = this.items.filter(each => each !== item);
-    await this.discard((item as IUpload).id);
+  private again(item: IUpload): void {
+    item.stop = new AbortController();
+    item.state = 'waits';
+    item.words = '';
   }
 
-  /** Forget what has come of a file. */
-  async discard(id: string): Promise<void> {
-    if (id) {
+  /** Send files not, and forget what has come of them. */
+  async cancel(...items: readonly IItem[]): Promise<void> {
+    const gone = new Set(items.filter(each => each.state !== 'done'));
+    this.pause(...gone);
+    this.items = this.items.filter(each => !gone.has(each));
+    await this.discard(...[...gone].map(each => (each as IUpload).id));
+  }
+
+  /** Forget what has come of files. */
+  async discard(...ids: readonly string[]): Promise<void> {
+    for (const id of ids.filter(each => each)) {
       await this.api.ask('delete', '/mpidist/api/uploads/{id}', { places: { id } }).catch(() => undefined); // it has come, or has gone
     }
     await this.look();
@@ -146,33 +164,38 @@ export class Uploads {
   /** Ask for files of which a part has come. */
   async look(): Promise<void> {
     const found = await this.api.ask('get', '/mpidist/api/uploads').catch(() => null);
-    this.unfinished = found?.uploads.filter(each => !this.items.some(item => item.path === each.path)) ?? [];
+    this.unfinished = this.others(found?.uploads ?? []);
     this._changed.emit();
   }
 
-  private halt(item: IItem, state: State): void {
-    const upload = item as IUpload;
-    upload.state = state;
-    upload.stop.abort();
-    this.next();
+  /** Those that are none of ours. */
+  private others(uploads: readonly Wire['Upload'][]): readonly Wire['Upload'][] {
+    const ours = new Set(this.items.map(each => each.path));
+    return uploads.filter(each => !ours.has(each.path));
   }
 
   /** Begin with the files that are next, and tell. */
   private next(): void {
-    const under = () => this.items.filter(each => each.state === 'sends' || each.state === 'retries').length;
+    let under = this.items.filter(moves).length;
     for (const item of this.items) {
-      if (item.state === 'waits' && under() < TOGETHER) {
+      if (under >= TOGETHER) {
+        break;
+      }
+      if (item.state === 'waits') {
         item.state = 'sends';
+        under += 1;
         void this.send(item as IUpload);
       }
     }
-    if (under() && !this.busy) {
+    if (under && !this.busy) {
       this.busy = this.surroundings.busy();
-    } else if (!under()) {
+    } else if (!under) {
       this.busy?.dispose();
       this.busy = null;
     }
-    this.unfinished = this.unfinished.filter(each => !this.items.some(item => item.path === each.path));
+    if (this.unfinished.length) {
+      this.unfinished = this.others(this.unfinished);
+    }
     this._changed.emit();
   }
 
@@ -236,6 +259,11 @@ export class Uploads {
       this.piece = Math.max(this.piece / 2, LEAST);
     }
   }
+}
+
+/** Whether it is on its way now. */
+function moves(item: IItem): boolean {
+  return item.state === 'sends' || item.state === 'retries';
 }
 
 /** Whether the server, or a proxy before it, is away for a while; also: it has forgotten the upload, and is told anew. */
