@@ -95,7 +95,7 @@ class ApiHandler(APIHandler):
             self._tell(status, answer)
             return
         self.finish(msgspec.json.encode(answer))
-        if method not in ("GET", "PUT"):  # what a piece of a file changes is told when it is asked for
+        if method != "GET" and not route.quiet:
             for feed in self._feeds:
                 feed.hurry()
 

@@ -22,12 +22,13 @@ def root() -> Path:
 
 
 def below(path: str) -> str:
-    """The name of a file for JupyterLab; without its folder, if it is elsewhere; "" stays ""."""
+    """The name of a file for JupyterLab; without its folder, if it is elsewhere; the folder itself is ""; "" stays ""."""
     if not path:
         return ""
     for top in (root(), root().resolve()):
         if Path(path).is_relative_to(top):
-            return Path(path).relative_to(top).as_posix()
+            name = Path(path).relative_to(top).as_posix()
+            return "" if name == "." else name
     return Path(path).name
 
 

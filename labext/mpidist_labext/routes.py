@@ -41,7 +41,7 @@ class Full(OSError):
 class Route:
     """One request and its answer. `limit`: seconds after which the page is told that it takes too long.
 
-    The body of a PUT is bytes, the field `content` of the request; its other fields come from the path and the query.
+    `quiet`: it changes nothing of what pages are told as it changes (`feeds`). The body of a PUT is bytes, the field `content` of the request; its other fields come from the path and the query.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -51,6 +51,7 @@ class Route:
     answer: type
     summary: str
     limit: float = 30.0
+    quiet: bool = False
 
     @property
     def pattern(self) -> str:

@@ -1025,12 +1025,15 @@ export interface components {
          * Upload
          * @description How far a file has come: `done` of `size` bytes. `modified`: ms since the epoch.
          *
-         *         `state`: "part", "done", or "exists": another file of that name is there, and nobody has said to replace it.
+         *         `state`: "part", "done", or "exists": another file of that name is there, and nobody has said to replace it. `moving`: in a list, that a piece has
+         *         come a moment ago: a page is sending it.
          */
         Upload: {
             done: number;
             id: string;
             modified: number;
+            /** @default false */
+            moving: boolean;
             path: string;
             size: number;
             /** @enum {unknown} */

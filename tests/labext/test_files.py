@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -48,6 +49,11 @@ def told(response: Any, code: int) -> Any:
     return answer if code == 200 else answer["message"]
 
 
+def noted(upload: dict[str, Any]) -> bool:
+    """Whether the server remembers it."""
+    return (state_folder() / "uploads" / f"{upload['id']}.json").exists()
+
+
 def parts(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.name.endswith("-part")]
 
@@ -55,6 +61,7 @@ def parts(folder: Path) -> list[Path]:
 async def test_a_file_comes_in_pieces(ask: Ask, jp_root_dir: Path) -> None:
     upload = await begin(ask)
     assert (upload["done"], upload["state"], upload["path"]) == (0, "part", FORM["path"])
+    assert noted(upload)
     file = jp_root_dir / "work" / "new" / "events.bin"
     for start in range(0, len(CONTENT), 1000):
         assert not file.exists()
@@ -64,7 +71,7 @@ async def test_a_file_comes_in_pieces(ask: Ask, jp_root_dir: Path) -> None:
     assert file.stat().st_mtime_ns == MODIFIED * 1_000_000
     assert file.stat().st_mode & 0o777 == 0o666 & ~umask()
     assert parts(jp_root_dir) == []
-    assert not (state_folder() / "uploads").exists()
+    assert not noted(upload)
     assert (await begin(ask))["state"] == "done"  # the same file again: nothing is sent
     assert (await begin(ask, modified=5))["state"] == "exists"
 
@@ -85,6 +92,10 @@ async def test_what_has_come_is_not_sent_again(ask: Ask, jp_root_dir: Path) -> N
     await put(ask, upload["id"], 0, CONTENT[:700])
     # another tab, another browser, another server: all there is, is on disk
     assert await begin(ask) == {**upload, "done": 700}
+    assert await unfinished(ask) == [{**upload, "done": 700, "moving": True}]  # by a page, for all one knows
+    (part,) = parts(jp_root_dir)
+    a_while_ago = time.time() - uploads.MOVING_SECONDS - 1
+    os.utime(part, (a_while_ago, a_while_ago))
     assert await unfinished(ask) == [{**upload, "done": 700}]
     for offset in (0, 600, 800):  # a piece that was sent twice, or whose forerunner was lost
         assert (await put(ask, upload["id"], offset, CONTENT[offset : offset + 300]))["done"] == 700
@@ -162,6 +173,40 @@ async def test_where_files_may_not_go(
     assert parts(jp_root_dir) == []
 
 
+async def test_a_folder_that_becomes_a_link_out_meanwhile(
+    ask: Ask, jp_root_dir: Path, tmp_path: Path
+) -> None:
+    upload = await begin(ask)
+    (jp_root_dir / "work").rename(tmp_path / "work")
+    (jp_root_dir / "work").symlink_to(tmp_path / "work")
+    assert "not known any more" in await put(ask, upload["id"], 0, CONTENT, code=404)
+    assert not (tmp_path / "work" / "new" / "events.bin").exists()
+    assert await unfinished(ask) == []
+    assert "leads out of the folder" in await begin(ask, code=403)
+
+
+async def test_a_part_that_is_a_link_is_not_written(ask: Ask, jp_root_dir: Path, tmp_path: Path) -> None:
+    """Its name can be known beforehand."""
+    upload = await begin(ask)
+    (part,) = parts(jp_root_dir)
+    part.unlink()
+    (tmp_path / "theirs").touch()
+    part.symlink_to(tmp_path / "theirs")
+    assert await put(ask, upload["id"], 0, CONTENT, code=403)
+    assert await begin(ask, code=403)
+    assert (tmp_path / "theirs").read_bytes() == b""
+
+
+async def test_many_small_files_at_the_same_time(ask: Ask, jp_root_dir: Path) -> None:
+    async def send(number: int) -> str:
+        upload = await begin(ask, path=f"many/{number}", size=3)
+        return str((await put(ask, upload["id"], 0, b"abc"))["state"])
+
+    for start in range(0, 120, 12):
+        assert set(await asyncio.gather(*map(send, range(start, start + 12)))) == {"done"}
+    assert len(list((jp_root_dir / "many").iterdir())) == 120
+
+
 async def test_requests_that_are_none(ask: Ask) -> None:
     assert "size" in await begin(ask, code=400, size=-1)
     assert "size" in await begin(ask, code=400, size="many")
@@ -229,8 +274,9 @@ async def test_a_part_that_somebody_removed(ask: Ask, jp_root_dir: Path) -> None
     upload = await begin(ask)
     await put(ask, upload["id"], 0, CONTENT[:700])
     parts(jp_root_dir)[0].unlink()
-    assert await unfinished(ask) == []
     assert "choose the file again" in await put(ask, upload["id"], 700, CONTENT[700:], code=404)
+    assert await unfinished(ask) == []
+    assert not noted(upload)
     assert (await begin(ask))["done"] == 0
 
 
@@ -260,5 +306,8 @@ def test_the_newest_results(tmp_path: Path) -> None:
         "analysis/results/deep/11.h5", "analysis/results/10.h5", "analysis/results/deep/9.h5",
     ]  # fmt: skip
     assert (len(found), found[0].size, found[0].changed) == (8, 11, 11.0)
+    for number in range(2100):
+        (results / "deep" / f"more{number}").touch()
+    assert len(files.newest(results)) == 8  # of those that were looked at
     set_root(tmp_path / "analysis" / "results" / "deep")
     assert files.newest(results) == ()

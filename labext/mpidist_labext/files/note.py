@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from dataclasses import asdict, dataclass
@@ -64,11 +63,8 @@ class Note:
         write_private(file, json.dumps(asdict(self)))
 
     def remove(self) -> None:
-        """Forget it."""
-        file = _file(self.id)
-        file.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # others are there
-            file.parent.rmdir()
+        """Forget it. The folder stays: others may be about to write there."""
+        _file(self.id).unlink(missing_ok=True)
 
 
 def _file(upload: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from mpidist.sync import PART
@@ -33,7 +34,8 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
     left, seen = [str(folder)], 0
     while left and seen < MOST_SEEN:
         try:
-            entries = list(os.scandir(left.pop()))
+            with os.scandir(left.pop()) as each:
+                entries = list(islice(each, MOST_SEEN - seen))
         except OSError:  # it has gone
             continue
         for entry in entries:

@@ -12,7 +12,7 @@ __all__ = ["ROUTES"]
 
 ROUTES = (
     Route("GET", "uploads", unfinished, Nothing, Uploads, "files of which a part has come"),
-    Route("POST", "uploads", begin, UploadForm, Upload, "begin with a file, or go on with it"),
-    Route("PUT", "uploads/{id}", put, Piece, Upload, "a piece of a file"),
-    Route("DELETE", "uploads/{id}", drop, UploadRequest, Done, "forget what has come of a file"),
+    Route("POST", "uploads", begin, UploadForm, Upload, "begin with a file, or go on with it", quiet=True),
+    Route("PUT", "uploads/{id}", put, Piece, Upload, "a piece of a file", quiet=True),
+    Route("DELETE", "uploads/{id}", drop, UploadRequest, Done, "forget what has come of a file", quiet=True),
 )

@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from mpidist.errors import SyncError
 from mpidist_labext.root import below, within
 from mpidist_labext.routes import Forbidden, Full, Missing
@@ -30,6 +32,8 @@ __all__ = ["begin", "drop", "put", "unfinished"]
 
 KEPT_SECONDS = 7 * 24 * 3600.0
 """How long a file of which nothing more has come is kept for the rest."""
+MOVING_SECONDS = 15.0
+"""For so long after a piece it is assumed that another page sends the next one."""
 _locks = tuple(threading.Lock() for _ in range(16))
 """One of them for each upload: its pieces come one after the other."""
 
@@ -55,7 +59,7 @@ def begin(request: UploadForm) -> Upload:
                 f"there is no room for {request.path}: {note.size - done:,} bytes are to come, {free:,} are free. "
                 "Hint: make room, and try again."
             )
-        note.part.touch()
+        os.close(os.open(note.part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o666))
         note.write()
         return _forward(note, done)
 
@@ -66,7 +70,7 @@ def put(request: Piece) -> Upload:
         note = _known(request.id)
         with _told(below(note.path)):
             try:
-                descriptor = os.open(note.part, os.O_WRONLY)
+                descriptor = os.open(note.part, os.O_WRONLY | os.O_NOFOLLOW)
             except FileNotFoundError:
                 raise _unknown() from None
             try:
@@ -84,11 +88,17 @@ def unfinished(_: Nothing) -> Uploads:
     """Files of which a part has come; old ones are removed on the way."""
     found = []
     for note in Note.all():
-        with contextlib.suppress(OSError):
-            if time.time() - note.part.stat().st_mtime > KEPT_SECONDS:
+        with _turn(note.id), contextlib.suppress(OSError):
+            try:
+                age = time.time() - note.part.lstat().st_mtime
+            except FileNotFoundError:
+                note.remove()
+                continue
+            if age > KEPT_SECONDS:
                 _forget(note)
-            elif Path(note.path).is_relative_to(within("")):  # not of a server that shows another folder
-                found.append(_upload(note, _size(note), "part"))
+            elif _is_ours(note):
+                told = _upload(note, _size(note), "part")
+                found.append(msgspec.structs.replace(told, moving=age < MOVING_SECONDS))
     return Uploads(tuple(found))
 
 
@@ -102,9 +112,15 @@ def drop(request: UploadRequest) -> Done:
 
 def _known(upload: str) -> Note:
     note = Note.read(upload)
-    if note is None or not Path(note.path).is_relative_to(within("")):
+    if note is None or not _is_ours(note):
         raise _unknown()
     return note
+
+
+def _is_ours(note: Note) -> bool:
+    """Not of a server that shows another folder, and not if a folder above it has become a link since."""
+    path = Path(note.path)
+    return path.is_relative_to(within("")) and path.resolve() == path
 
 
 def _unknown() -> Missing:
@@ -118,7 +134,7 @@ def _turn(upload: str) -> threading.Lock:
 def _size(note: Note) -> int:
     """Bytes that have come."""
     try:
-        return note.part.stat().st_size
+        return note.part.lstat().st_size
     except OSError:
         return 0
 

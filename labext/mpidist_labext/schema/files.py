@@ -46,7 +46,8 @@ class Piece(Struct, frozen=True, forbid_unknown_fields=True):
 class Upload(Struct, frozen=True):
     """How far a file has come: `done` of `size` bytes. `modified`: ms since the epoch.
 
-    `state`: "part", "done", or "exists": another file of that name is there, and nobody has said to replace it.
+    `state`: "part", "done", or "exists": another file of that name is there, and nobody has said to replace it. `moving`: in a list, that a piece has
+    come a moment ago: a page is sending it.
     """
 
     id: UploadId
@@ -55,6 +56,7 @@ class Upload(Struct, frozen=True):
     modified: int
     done: int
     state: Literal["part", "exists", "done"]
+    moving: bool = False
 
 
 class Uploads(Struct, frozen=True):

@@ -5,14 +5,17 @@ import type { INamed } from './uploads';
 export interface IFound {
   readonly files: readonly INamed[];
   readonly hidden: number;
+  /** Names of what the browser could not read. */
+  readonly unread: readonly string[];
 }
 
 /** Must be called while the event is handled: afterwards the browser gives no items. */
 export async function dropped(items: DataTransferItemList): Promise<IFound> {
   const entries = [...items].map(item => item.webkitGetAsEntry()).filter(entry => entry !== null);
   const found: INamed[] = [];
-  await Promise.all(entries.map(entry => walk(entry, '', found)));
-  return shown(found);
+  const unread: string[] = [];
+  await Promise.all(entries.map(entry => visit(entry, '', found, unread)));
+  return shown(found, unread);
 }
 
 /** Of a field for files; those of a folder have their names from it on. */
@@ -20,12 +23,17 @@ export function chosen(list: FileList): IFound {
   return shown([...list].map(file => ({ name: file.webkitRelativePath || file.name, file })));
 }
 
-function shown(found: readonly INamed[]): IFound {
+function shown(found: readonly INamed[], unread: readonly string[] = []): IFound {
   const files = found.filter(each => !each.name.split('/').some(part => part.startsWith('.')));
-  return { files: [...files].sort((a, b) => (a.name < b.name ? -1 : 1)), hidden: found.length - files.length };
+  return { files: [...files].sort((a, b) => (a.name < b.name ? -1 : 1)), hidden: found.length - files.length, unread };
 }
 
-async function walk(entry: FileSystemEntry, above: string, found: INamed[]): Promise<void> {
+/** All files of an entry; one that cannot be read is noted, and keeps no other from being sent. */
+async function visit(entry: FileSystemEntry, above: string, found: INamed[], unread: string[]): Promise<void> {
+  await walk(entry, above, found, unread).catch(() => void unread.push(above + entry.name));
+}
+
+async function walk(entry: FileSystemEntry, above: string, found: INamed[], unread: string[]): Promise<void> {
   const name = above + entry.name;
   if (entry.isFile) {
     const file = await new Promise<File>((given, failed) => (entry as FileSystemFileEntry).file(given, failed));
@@ -37,7 +45,7 @@ async function walk(entry: FileSystemEntry, above: string, found: INamed[]): Pro
       if (!some.length) {
         return;
       }
-      await Promise.all(some.map(each => walk(each, `${name}/`, found)));
+      await Promise.all(some.map(each => visit(each, `${name}/`, found, unread)));
     }
   }
 }

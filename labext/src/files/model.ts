@@ -8,6 +8,8 @@ import type { Uploads } from './uploads';
 export class FilesModel {
   /** How many files were left out last, because they are hidden. */
   hidden = 0;
+  /** What could not be read of what was dropped last. */
+  unread: readonly string[] = [];
   private _active = false;
   private readonly _changed = new Signal<this, void>(this);
 
@@ -32,7 +34,7 @@ export class FilesModel {
     if (active && !this._active) {
       void this.uploads.look();
     }
-    this._active = active;
+    this._active = this.uploads.seen = active;
   }
 
   /** Where files go: the project folder, else the one that the file browser shows. */
@@ -46,9 +48,10 @@ export class FilesModel {
   }
 
   /** Send what was dropped or chosen. */
-  send(found: IFound): void {
+  send(found: IFound, target = this.target): void {
     this.hidden = found.hidden;
-    this.uploads.add(this.target, found.files);
+    this.unread = found.unread;
+    this.uploads.add(target, found.files);
   }
 }
 

@@ -71,7 +71,8 @@ function Drop({ model, trans }: IProps): React.JSX.Element {
       onDrop={event => {
         event.preventDefault();
         setOver(false);
-        void dropped(event.dataTransfer.items).then((found: IFound) => model.send(found));
+        const { target } = model; // the file browser may show another folder by the time
+        void dropped(event.dataTransfer.items).then((found: IFound) => model.send(found, target));
       }}
     >
       <div>{trans.__('Drop files or folders here; they go to %1.', named(model.target, trans))}</div>
@@ -81,6 +82,9 @@ function Drop({ model, trans }: IProps): React.JSX.Element {
       </div>
       <input ref={files} type="file" multiple hidden onChange={take} aria-label={trans.__('files to upload')} />
       <input ref={folder} type="file" hidden onChange={take} aria-label={trans.__('a folder to upload')} />
+      {model.unread.length > 0 && (
+        <Problem words={trans._n('%2 could not be read.', '%2 and others could not be read (%1).', model.unread.length, model.unread[0])} />
+      )}
       {model.hidden > 0 && (
         <p className="jp-mpidist-Faint">{trans._n('%1 hidden file was left out.', '%1 hidden files were left out.', model.hidden)}</p>
       )}
@@ -102,9 +106,9 @@ function Items(props: IProps): React.JSX.Element | null {
   const shown = [...left, ...items.filter(each => each.state === 'done')].slice(0, MOST_ITEMS);
   return (
     <section aria-label={trans.__('Uploads')}>
-      <div className="jp-mpidist-Row" role="status">
+      <div className="jp-mpidist-Row">
         <span>
-          {trans._n('%2 of %1 file, %3 of %4', '%2 of %1 files, %3 of %4', sum.files, sum.came, bytes(sum.done), bytes(sum.size))}
+          <span role="status">{trans._n('%2 of %1 file', '%2 of %1 files', sum.files, sum.came)}</span>, {trans.__('%1 of %2', bytes(sum.done), bytes(sum.size))}
         </span>
         {sum.came > 0 && <Button label={trans.__('Clear')} hint={trans.__('list those that have come no more')} act={() => model.uploads.clear()} />}
       </div>
@@ -127,8 +131,9 @@ function Items(props: IProps): React.JSX.Element | null {
 
 function Item({ item, model, trans }: IProps & { item: IItem }): React.JSX.Element {
   const { uploads } = model;
-  const cancel = <Button label={trans.__('Cancel')} hint={trans.__('forget what has come of it')} act={() => void uploads.cancel(item)} />;
-  const again = <Button accept label={trans.__('Go on')} act={() => uploads.resume(item)} />;
+  const about = item.path;
+  const cancel = <Button label={trans.__('Cancel')} about={about} hint={trans.__('forget what has come of it')} act={() => void uploads.cancel(item)} />;
+  const again = <Button accept label={trans.__('Go on')} about={about} act={() => uploads.resume(item)} />;
   const moves = item.state === 'sends' || item.state === 'retries' || item.state === 'waits';
   return (
     <li className="jp-mpidist-Card" data-upload={item.path} data-state={item.state}>
@@ -142,9 +147,9 @@ function Item({ item, model, trans }: IProps & { item: IItem }): React.JSX.Eleme
       {item.state === 'exists' && <Problem words={trans.__('A file of that name is there.')} />}
       {item.state !== 'done' && (
         <div className="jp-mpidist-Buttons">
-          {moves && <Button label={trans.__('Pause')} act={() => uploads.pause(item)} />}
+          {moves && <Button label={trans.__('Pause')} about={about} act={() => uploads.pause(item)} />}
           {(item.state === 'paused' || item.state === 'failed') && again}
-          {item.state === 'exists' && <Button label={trans.__('Replace')} act={() => uploads.replace(item)} />}
+          {item.state === 'exists' && <Button label={trans.__('Replace')} about={about} act={() => uploads.replace(item)} />}
           {cancel}
         </div>
       )}
@@ -166,9 +171,18 @@ function Unfinished({ model, trans }: IProps): React.JSX.Element | null {
               <span>{trans.__('%1 of %2', bytes(each.done), bytes(each.size))}</span>
             </div>
             <div className="jp-mpidist-Faint">{trans.__('Drop or choose the same file again: it goes on where it was.')}</div>
-            <div className="jp-mpidist-Buttons">
-              <Button label={trans.__('Discard')} hint={trans.__('forget what has come of it')} act={() => void model.uploads.discard(each.id)} />
-            </div>
+            {each.moving ? (
+              <div className="jp-mpidist-Faint">{trans.__('A piece has just come: another page may be sending it.')}</div>
+            ) : (
+              <div className="jp-mpidist-Buttons">
+                <Button
+                  label={trans.__('Discard')}
+                  about={each.path}
+                  hint={trans.__('forget what has come of it')}
+                  act={() => void model.uploads.discard(each.id)}
+                />
+              </div>
+            )}
           </li>
         ))}
       </ul>

@@ -10,13 +10,19 @@ export interface IProjectMemory {
 
 export class Project implements IProject {
   private _folder: string | null = null;
+  private chosen = false;
   private readonly _changed = new Signal<this, void>(this);
 
   constructor(private readonly memory: IProjectMemory) {
-    void this.memory.load().then(folder => {
-      this._folder ??= folder; // unless another one was chosen by now
-      this._changed.emit();
-    });
+    void this.memory
+      .load()
+      .catch(() => null)
+      .then(folder => {
+        if (!this.chosen) {
+          this._folder = folder;
+          this._changed.emit();
+        }
+      });
   }
 
   get changed(): ISignal<this, void> {
@@ -29,6 +35,7 @@ export class Project implements IProject {
 
   /** Choose a folder, as JupyterLab names it ("" for all that it shows), or none. */
   choose(folder: string | null): void {
+    this.chosen = true;
     this._folder = folder;
     this.memory.save(folder);
     this._changed.emit();

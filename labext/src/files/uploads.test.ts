@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 
 import { IApi, Refused } from '../asking';
-import { FIRST, IFile, INamed, LONGEST, SHORTEST, TOGETHER, Uploads } from './uploads';
+import { FIRST, IFile, INamed, LEAST, LONGEST, SHORTEST, TOGETHER, Uploads } from './uploads';
 import { together } from './model';
 
 interface ITaken {
@@ -19,6 +19,7 @@ class Server {
   pieces: [number, number][] = [];
   /** What goes wrong next. */
   faults: (Refused | null)[] = [];
+  moving = false;
   private gate: Promise<void> = Promise.resolve();
   private open: () => void = () => undefined;
 
@@ -70,7 +71,7 @@ class Server {
     if (state === 'done') {
       this.parts.delete(id);
     }
-    return { id, path: part.path, size: part.size, modified: part.modified, done: part.bytes, state };
+    return { id, path: part.path, size: part.size, modified: part.modified, done: part.bytes, state, moving: this.moving };
   }
 }
 
@@ -139,7 +140,7 @@ test.each([0, 404, 502, 504])('after a failure (%i) it goes on by itself with wh
   uploads.add('', [named('a', 3 * FIRST)]);
   await settled();
   expect(states(uploads)).toEqual([`a retries ${FIRST}`]);
-  expect(uploads.items[0].words).toBe('away');
+  expect(uploads.items[0].words).toBe(status === 404 ? 'What had come of it was removed.' : 'away');
   expect(seen.busy).toBe(1);
   for (const pause of [SHORTEST, 2 * SHORTEST, 4 * SHORTEST]) {
     expect(seen.waits.map(([, each]) => each)).toEqual([pause]);
@@ -147,7 +148,75 @@ test.each([0, 404, 502, 504])('after a failure (%i) it goes on by itself with wh
     await settled();
   }
   expect(states(uploads)).toEqual([`a done ${3 * FIRST}`]);
-  expect(server.pieces.map(([start]) => start)).toEqual([0, FIRST, 2 * FIRST]);
+  // Nothing twice, and in smaller pieces: what failed may have been too much for a slow link.
+  expect(server.pieces.slice(0, 3)).toEqual([
+    [0, FIRST],
+    [FIRST, LEAST],
+    [FIRST + LEAST, LEAST]
+  ]);
+  expect(server.pieces.reduce((sum, [, size]) => sum + size, 0)).toBe(3 * FIRST);
+});
+
+test('a proxy that takes small pieces only is given those', async () => {
+  const { server, uploads, seen } = made();
+  seen.took = 10;
+  server.faults = [null, null, new Refused('too large', 413)];
+  uploads.add('', [named('a', 5 * FIRST)]);
+  await settled();
+  expect(server.pieces.map(([, size]) => size / FIRST)).toEqual([1, 1, 1, 1, 1]);
+  expect(seen.waits).toEqual([]);
+});
+
+test('a file that has changed since it was chosen fails with words', async () => {
+  const { uploads, seen } = made();
+  const gone: IFile = { ...file(10), slice: () => new Blob([]) };
+  const unreadable = { ...file(10), slice: () => ({ arrayBuffer: () => Promise.reject(new Error('NotReadableError')) }) as unknown as Blob };
+  uploads.add('', [
+    { name: 'gone', file: gone },
+    { name: 'unreadable', file: unreadable }
+  ]);
+  await settled();
+  expect(states(uploads)).toEqual(['gone failed 0', 'unreadable failed 0']);
+  expect(uploads.items[0].words).toContain('has changed since it was chosen');
+  expect(seen).toMatchObject({ busy: 0, waits: [] });
+});
+
+test('a newer version takes the place of the one that is under way', async () => {
+  const { server, uploads } = made();
+  server.hold();
+  uploads.add('', [named('a', 10)]);
+  uploads.add('', [{ name: 'a', file: file(12, 6) }]);
+  server.release();
+  await settled();
+  expect(states(uploads)).toEqual(['a done 12']);
+  expect(server.pieces).toEqual([[0, 12]]);
+});
+
+test('what is cancelled before the server has answered is forgotten there too', async () => {
+  const { server, uploads } = made();
+  server.hold();
+  uploads.add('', [named('a', 10)]);
+  const cancelled = uploads.cancel(...uploads.items);
+  server.release();
+  await cancelled;
+  await settled();
+  expect(server.parts.size).toBe(0);
+  expect(uploads.unfinished).toEqual([]);
+});
+
+test('while another page sends a file it is looked again', async () => {
+  const server = new Server();
+  server.parts.set('a 10 5', { path: 'a', size: 10, modified: 5, bytes: 4 });
+  const { uploads, seen } = made(server);
+  uploads.seen = true;
+  server.moving = true;
+  await uploads.look();
+  expect(uploads.unfinished.map(each => each.moving)).toEqual([true]);
+  server.moving = false;
+  seen.waits.pop()?.[0]();
+  await settled();
+  expect(uploads.unfinished.map(each => each.moving)).toEqual([false]);
+  expect(seen.waits).toEqual([]);
 });
 
 test('it is tried for as long as it takes', async () => {

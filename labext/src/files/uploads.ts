@@ -55,6 +55,8 @@ export const TOGETHER = 3;
 /** Milliseconds until the server is tried again. */
 export const SHORTEST = 1000;
 export const LONGEST = 30000;
+/** Milliseconds after which it is looked again whether another page still sends a file. */
+export const AGAIN = 10000;
 
 export interface ISurroundings {
   now(): number;
@@ -70,7 +72,12 @@ export class Uploads {
   /** Files of which the server has a part, and that nobody sends. */
   unfinished: readonly Wire['Upload'][] = [];
 
+  /** Whether somebody looks at it. */
+  seen = false;
+
   private piece = FIRST;
+  private most = MOST;
+  private looks = 0;
   private busy: IDisposable | null = null;
   private readonly _changed = new Signal<this, void>(this);
 
@@ -88,8 +95,10 @@ export class Uploads {
     const items = new Map(this.items.map(each => [each.path, each])); // a folder may have many thousands
     for (const { name, file } of files) {
       const path = folder ? `${folder}/${name}` : name;
-      const before = items.get(path);
-      if (!before || !moves(before)) {
+      const before = items.get(path) as IUpload | undefined;
+      const same = before?.file.size === file.size && before.file.lastModified === file.lastModified;
+      if (!before || !same || !moves(before)) {
+        before?.stop.abort(); // of a former version
         const item: IUpload = {
           path,
           size: file.size,
@@ -163,15 +172,22 @@ export class Uploads {
 
   /** Ask for files of which a part has come. */
   async look(): Promise<void> {
+    const look = ++this.looks;
     const found = await this.api.ask('get', '/mpidist/api/uploads').catch(() => null);
+    if (look !== this.looks) {
+      return;
+    }
     this.unfinished = this.others(found?.uploads ?? []);
     this._changed.emit();
+    if (this.unfinished.some(each => each.moving)) {
+      this.surroundings.later(() => void (this.seen && look === this.looks && this.look()), AGAIN);
+    }
   }
 
   /** Those that are none of ours. */
   private others(uploads: readonly Wire['Upload'][]): readonly Wire['Upload'][] {
-    const ours = new Set(this.items.map(each => each.path));
-    return uploads.filter(each => !ours.has(each.path));
+    const ours = new Set(this.items.flatMap(each => [each.path, (each as IUpload).id])); // by id: the server resolves links
+    return uploads.filter(each => !ours.has(each.path) && !ours.has(each.id));
   }
 
   /** Begin with the files that are next, and tell. */
@@ -210,13 +226,19 @@ export class Uploads {
         if (signal.aborted) {
           break;
         }
+        if (error instanceof Refused && error.status === 413 && this.piece > LEAST) {
+          this.most = Math.max(this.piece / 2, LEAST); // a proxy takes no larger ones
+          this.piece = this.most;
+          continue;
+        }
+        this.piece = Math.max(this.piece / 2, LEAST);
         if (!(error instanceof Refused) || !temporary(error.status)) {
           item.state = 'failed';
           item.words = error instanceof Error ? error.message : String(error);
           break;
         }
         item.state = 'retries';
-        item.words = error.message;
+        item.words = error.status === 404 ? 'What had come of it was removed.' : error.message;
         this._changed.emit();
         pause = item.done > before ? SHORTEST : pause;
         await new Promise<void>(go => this.surroundings.later(go, pause));
@@ -229,10 +251,14 @@ export class Uploads {
   private async pieces(item: IUpload, signal: AbortSignal): Promise<void> {
     const { path, size, replace } = item;
     const modified = Math.max(0, item.file.lastModified);
-    let told = await this.api.ask('post', '/mpidist/api/uploads', { body: { path, size, modified, replace }, signal });
+    // Not ended by the signal: what the server has begun must be known, to be forgotten.
+    let told = await this.api.ask('post', '/mpidist/api/uploads', { body: { path, size, modified, replace } });
     item.id = told.id;
     for (;;) {
       if (signal.aborted) {
+        if (told.state === 'part' && !this.items.some(each => each.path === path)) {
+          await this.discard(told.id); // it was cancelled meanwhile
+        }
         return;
       }
       item.state = told.state === 'part' ? 'sends' : told.state;
@@ -242,8 +268,9 @@ export class Uploads {
       if (told.state !== 'part') {
         break;
       }
+      const end = Math.min(told.done + this.piece, size);
+      const content = await read(item.file, told.done, end);
       const began = this.surroundings.now();
-      const content = item.file.slice(told.done, Math.min(told.done + this.piece, size));
       told = await this.api.ask('put', '/mpidist/api/uploads/{id}', { places: { id: told.id }, query: { offset: told.done }, content, signal });
       this.adapt(this.surroundings.now() - began);
     }
@@ -254,11 +281,23 @@ export class Uploads {
 
   private adapt(took: number): void {
     if (took < QUICK) {
-      this.piece = Math.min(2 * this.piece, MOST);
+      this.piece = Math.min(2 * this.piece, this.most);
     } else if (took > SLOW) {
       this.piece = Math.max(this.piece / 2, LEAST);
     }
   }
+}
+
+/** Bytes of a file. A request would fail as if the server was away if the file has changed or gone since it was chosen. */
+async function read(file: IFile, start: number, end: number): Promise<Blob> {
+  const bytes = await file
+    .slice(start, end)
+    .arrayBuffer()
+    .catch(() => null);
+  if (bytes?.byteLength !== end - start) {
+    throw new Error('The file has changed since it was chosen, or cannot be read any more. Hint: drop or choose it again.');
+  }
+  return new Blob([bytes]);
 }
 
 /** Whether it is on its way now. */

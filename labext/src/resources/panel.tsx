@@ -136,7 +136,7 @@ function Files(props: IProps & { session: Wire['Session']; files: Wire['Files'] 
     <div data-files={files.state}>
       <div className="jp-mpidist-Row">
         <span title={files.folder}>
-          {trans._n('%2: %1 file', '%2: %1 files', files.count, files.folder.split('/').pop() ?? '')}, <b>{state[files.state] ?? files.state}</b>
+          {trans._n('%2: %1 file', '%2: %1 files', files.count, named(files.folder.split('/').pop() ?? '', trans))}, <b>{state[files.state] ?? files.state}</b>
         </span>
         <span>
           <Button label={trans.__('Push')} hint={trans.__('brings changed files to the ranks now; each run does so, too')} act={() => void model.files(session, 'push')} />
@@ -172,8 +172,8 @@ function Results({ results, trans, open, fetch }: IProps & { results: readonly W
             {each.path.split('/').pop()} <span className="jp-mpidist-Faint">{bytes(each.size)}</span>
           </span>
           <span>
-            <Button label={trans.__('Open')} act={() => open(each.path)} />
-            <Button label={trans.__('Download')} act={() => fetch(each.path)} />
+            <Button label={trans.__('Open')} about={each.path} act={() => open(each.path)} />
+            <Button label={trans.__('Download')} about={each.path} act={() => fetch(each.path)} />
           </span>
         </li>
       ))}
