@@ -190,6 +190,14 @@ test('a newer version takes the place of the one that is under way', async () =>
   await settled();
   expect(states(uploads)).toEqual(['a done 12']);
   expect(server.pieces).toEqual([[0, 12]]);
+  server.faults = [null, null, new Refused('away', 0)];
+  uploads.add('', [named('b', 3 * FIRST)]);
+  await settled();
+  expect([...server.parts.values()].map(each => each.bytes)).toEqual([FIRST]);
+  uploads.add('', [{ name: 'b', file: file(12, 6) }]);
+  await settled();
+  expect(states(uploads)).toEqual(['a done 12', 'b done 12']);
+  expect(server.parts.size).toBe(0); // nothing is left of the former one
 });
 
 test('what is cancelled before the server has answered is forgotten there too', async () => {

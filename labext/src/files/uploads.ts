@@ -93,12 +93,16 @@ export class Uploads {
   /** Send files to a folder of the server's. One that is on its way already goes on. */
   add(folder: string, files: readonly INamed[]): void {
     const items = new Map(this.items.map(each => [each.path, each])); // a folder may have many thousands
+    const former: string[] = [];
     for (const { name, file } of files) {
       const path = folder ? `${folder}/${name}` : name;
       const before = items.get(path) as IUpload | undefined;
-      const same = before?.file.size === file.size && before.file.lastModified === file.lastModified;
-      if (!before || !same || !moves(before)) {
-        before?.stop.abort(); // of a former version
+      const same = before !== undefined && isSame(before.file, file);
+      if (!same || !moves(before)) {
+        if (before && !same) {
+          before.stop.abort();
+          former.push(before.state === 'done' ? '' : before.id);
+        }
         const item: IUpload = {
           path,
           size: file.size,
@@ -116,6 +120,9 @@ export class Uploads {
     }
     this.items = [...items.values()];
     this.next();
+    if (former.length) {
+      void this.discard(...former);
+    }
   }
 
   /** Let files go no further for now. */
@@ -256,8 +263,8 @@ export class Uploads {
     item.id = told.id;
     for (;;) {
       if (signal.aborted) {
-        if (told.state === 'part' && !this.items.some(each => each.path === path)) {
-          await this.discard(told.id); // it was cancelled meanwhile
+        if (told.state === 'part' && !this.items.some(each => each.path === path && isSame((each as IUpload).file, item.file))) {
+          await this.discard(told.id); // it was cancelled meanwhile, or there is another version
         }
         return;
       }
@@ -298,6 +305,11 @@ async function read(file: IFile, start: number, end: number): Promise<Blob> {
     throw new Error('The file has changed since it was chosen, or cannot be read any more. Hint: drop or choose it again.');
   }
   return new Blob([bytes]);
+}
+
+/** Whether the server takes them for the same file, if their paths are the same. */
+function isSame(one: IFile, other: IFile): boolean {
+  return one.size === other.size && one.lastModified === other.lastModified;
 }
 
 /** Whether it is on its way now. */
