@@ -311,3 +311,10 @@ def test_the_newest_results(tmp_path: Path) -> None:
     assert len(files.newest(results)) == 8  # of those that were looked at
     set_root(tmp_path / "analysis" / "results" / "deep")
     assert files.newest(results) == ()
+
+
+async def test_a_download_can_go_on(jp_fetch: Any, jp_root_dir: Path) -> None:
+    """By Jupyter Server itself, on which the panel's buttons rely."""
+    (jp_root_dir / "result.h5").write_bytes(CONTENT)
+    rest = await jp_fetch("files", "result.h5", headers={"Range": "bytes=1000-"}, params={"download": "1"})
+    assert (rest.code, rest.body) == (206, CONTENT[1000:])
