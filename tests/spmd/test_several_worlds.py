@@ -74,10 +74,28 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+HURRY = threading.Event()
+"""Set but for tests that must not be overtaken by their run: until then chunks take long, after the first ones."""
+HURRY.set()
+slow_chunks = [0]
+
+
 def nap(pt: ak.Array) -> ak.Array:
     if ak.backend(pt) == "cpu" and len(pt):
+        if not HURRY.is_set():
+            slow_chunks[0] += 1
+            if slow_chunks[0] > 16:
+                HURRY.wait(0.3)
         time.sleep(0.004)
     return pt
+
+
+@pytest.fixture
+def slowly() -> Iterator[None]:
+    HURRY.clear()
+    slow_chunks[0] = 0
+    yield
+    HURRY.set()
 
 
 def results_of(events: Any) -> dict[str, Any]:
@@ -203,12 +221,13 @@ def by_name(pt: ak.Array) -> ak.Array:
 
 
 def test_a_world_that_dies_is_survived(
-    files: Path, expected: list[object], caplog: pytest.LogCaptureFixture
+    files: Path, expected: list[object], caplog: pytest.LogCaptureFixture, slowly: None
 ) -> None:
     worlds = Mortal(2), Mortal(1)
     run = begin(files, *worlds)
     until(lambda: run.progress.chunks_done > 10)
     worlds[0].die()
+    HURRY.set()
     complete(run, expected)
     assert run.error is None
     assert run.losses == ("a rank has ended",)
@@ -216,23 +235,27 @@ def test_a_world_that_dies_is_survived(
 
 
 def test_states_that_come_after_the_news_of_a_death_are_not_counted(
-    files: Path, expected: list[object]
+    files: Path, expected: list[object], slowly: None
 ) -> None:
     worlds = Late(1), Mortal(1)
     run = begin(files, *worlds)
     until(lambda: run.progress.chunks_done > 10)
     worlds[0].die()
-    until(lambda: run.losses and len(worlds[0].late) > 5)
+    HURRY.set()  # what it still does is told at its end at the latest
+    until(lambda: run.losses and worlds[0].late)
     worlds[0].late[-1]()
     complete(run, expected)
 
 
-def test_when_all_worlds_die_the_run_fails_and_keeps_what_it_has(files: Path, expected: list[object]) -> None:
+def test_when_all_worlds_die_the_run_fails_and_keeps_what_it_has(
+    files: Path, expected: list[object], slowly: None
+) -> None:
     worlds = Mortal(1), Mortal(1)
     run = begin(files, *worlds)
     until(lambda: run.progress.chunks_done > 10)
     for world in worlds:
         world.die()
+    HURRY.set()
     run.wait(10)
     assert run.state == "failed"
     assert isinstance(run.error, RankDied)
