@@ -6,7 +6,7 @@ import json
 import sys
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -14,6 +14,9 @@ from mpidist.version import __version__
 
 from .app import API, ROUTES
 from .schema.common import Problem
+
+if TYPE_CHECKING:
+    from .routes import Route
 
 __all__ = ["described"]
 
@@ -27,42 +30,7 @@ def described() -> dict[str, Any]:
     by_type = dict(zip(types, schemas, strict=True))
     paths: dict[str, Any] = {}
     for route in ROUTES:
-        fields = msgspec.json.schema_components([route.request], ref_template=PLACE)[1][
-            route.request.__name__
-        ]
-        places = [
-            {"name": name, "in": "path", "required": True, "schema": fields["properties"][name]}
-            for name in route.places
-        ]
-        operation: dict[str, Any] = {
-            "summary": route.summary,
-            "operationId": route.call.__name__,
-            "parameters": places,
-            "responses": {
-                str(HTTPStatus.OK.value): {
-                    "description": "the answer",
-                    "content": {"application/json": {"schema": by_type[route.answer]}},
-                },
-                "default": {
-                    "description": "what went wrong",
-                    "content": {"application/json": {"schema": by_type[Problem]}},
-                },
-            },
-        }
-        if route.method == "PUT":
-            operation["parameters"] += [
-                {"name": name, "in": "query", "required": name in fields["required"], "schema": schema}
-                for name, schema in fields["properties"].items()
-                if name not in (*route.places, "content")
-            ]
-            binary = {"schema": {"type": "string", "format": "binary"}}
-            operation["requestBody"] = {"required": True, "content": {"application/octet-stream": binary}}
-        if route.method == "POST":
-            operation["requestBody"] = {
-                "required": True,
-                "content": {"application/json": {"schema": by_type[route.request]}},
-            }
-        paths.setdefault(f"/{API}/{route.path}", {})[route.method.lower()] = operation
+        paths.setdefault(f"/{API}/{route.path}", {})[route.method.lower()] = _operation(route, by_type)
     described = {
         "openapi": "3.1.0",
         "info": {"title": "mpidist in Jupyter", "version": __version__},
@@ -71,6 +39,44 @@ def described() -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json.dumps(described))  # defaults that are tuples become lists
     return plain
+
+
+def _operation(route: Route, by_type: dict[type, Any]) -> dict[str, Any]:
+    """A route; `by_type`: the schemas of requests and answers."""
+    fields = msgspec.json.schema_components([route.request], ref_template=PLACE)[1][route.request.__name__]
+    places = [
+        {"name": name, "in": "path", "required": True, "schema": fields["properties"][name]}
+        for name in route.places
+    ]
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "operationId": route.call.__name__,
+        "parameters": places,
+        "responses": {
+            str(HTTPStatus.OK.value): {
+                "description": "the answer",
+                "content": {"application/json": {"schema": by_type[route.answer]}},
+            },
+            "default": {
+                "description": "what went wrong",
+                "content": {"application/json": {"schema": by_type[Problem]}},
+            },
+        },
+    }
+    if route.method == "PUT":
+        operation["parameters"] += [
+            {"name": name, "in": "query", "required": name in fields["required"], "schema": schema}
+            for name, schema in fields["properties"].items()
+            if name not in (*route.places, "content")
+        ]
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": binary}}
+    if route.method == "POST":
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": by_type[route.request]}},
+        }
+    return operation
 
 
 if __name__ == "__main__":
