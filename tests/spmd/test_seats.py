@@ -144,6 +144,9 @@ def test_a_folder_is_kept_in_step_for_who_asks(session: md.Session, desk: Place,
     assert "is kept in step" in ask(desk, wanted, 10)  # from two tabs
     sync = session.synced
     assert sync is not None
+    files = told(desk, session)["files"]
+    assert (files["folder"], files["state"], files["nodes"]) == (str(folder), "behind", [])
+    assert "as soon as they are free" in files["problem"]
     go.touch()
     busy.get(LONG)
     wait_for(lambda: (told(desk, session)["files"] or {"nodes": ()})["nodes"])

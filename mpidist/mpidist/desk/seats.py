@@ -183,10 +183,20 @@ def _record(session: Seated, seconds: float) -> dict[str, Any]:
 
 
 def _files(synced: Synced | None) -> dict[str, Any] | None:
-    """The folder that is kept in step; None if there is none, or nothing is known of it yet."""
-    seen = None if synced is None else synced.glimpse()
-    if synced is None or seen is None:
+    """The folder that is kept in step; None if there is none."""
+    if synced is None:
         return None
+    seen = synced.glimpse()
+    if seen is None or not (seen.nodes or seen.problem):  # ranks have not been free since it was asked for
+        waits = "its files go to the ranks as soon as they are free"
+        return {
+            "results": synced.results,
+            "folder": str(synced.folder),
+            "count": 0 if seen is None else seen.files,
+            "state": "behind",
+            "problem": waits,
+            "nodes": [],
+        }
     nodes = [{"host": node.node, "state": node.state, "words": node.words} for node in seen.nodes]
     return {
         "results": synced.results,
