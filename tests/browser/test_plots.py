@@ -76,8 +76,9 @@ def drag(page: Page, start: float, end: float) -> None:
 
 def x_ticks(page: Page) -> list[str]:
     words = page.script(
-        "return [...document.querySelectorAll('.mpidist-plot .bqplot .axis')].map((axis) =>"
-        "[...axis.querySelectorAll('.tick text')].map((node) => node.textContent))[0];"
+        "const axes = [...document.querySelectorAll('.mpidist-plot .bqplot .axis')].map((axis) => [...axis.querySelectorAll('.tick')]);"
+        "const along = axes.find((ticks) => ticks.some((tick) => !tick.getAttribute('transform').startsWith('translate(0,')));"
+        "return along.map((tick) => tick.textContent);"
     )
     return [str(word) for word in words]
 
@@ -139,6 +140,60 @@ def test_a_dragged_range_becomes_a_cut(page: Page, lab: Lab) -> None:
     with lab.hurry():
         page.run(2)
     assert "data" in page.output_text(2)  # a number for each sample
+    assert not page.console()
+
+
+WATCH = """
+const frame = window.requestAnimationFrame, set = Element.prototype.setAttribute;
+let within = 0;
+window.drawn = { within: 0, atOnce: 0 };
+window.requestAnimationFrame = (act) => frame.call(window, (time) => {
+  within += 1;
+  try { act(time); } finally { within -= 1; }
+});
+Element.prototype.setAttribute = function (name, value) {
+  if (name === "d" && this.matches(".curve path.line")) window.drawn[within ? "within" : "atOnce"] += 1;
+  return set.call(this, name, value);
+};
+"""
+"""Counts the lines that are drawn in an animation frame, as d3's transitions do, and others."""
+DRAWING = """
+return [...document.querySelectorAll('.mpidist-plot')].map((plot) => [
+  [...plot.querySelectorAll('.curve path.line')].map((line) => line.getAttribute('d')),
+  [...plot.querySelectorAll('.axis .tick')].map((tick) => [
+    ...tick.getAttribute('transform').match(/[0-9.]+/g).map((place) => Math.round(10 * place)),
+    tick.textContent, getComputedStyle(tick.querySelector('line')).stroke,
+  ].join(' ')).sort(),
+]);
+"""
+TWIN = """
+run.stop()
+run.wait()
+twin = LiveHistogram("pt", stack=True, ratio=True)
+twin.show(run.snapshot)
+twin
+"""
+
+
+def test_pictures_come_at_once_and_are_what_bqplot_draws_by_itself(lab: Lab) -> None:
+    install, remove = "Page.addScriptToEvaluateOnNewDocument", "Page.removeScriptToEvaluateOnNewDocument"
+    script = lab.driver.execute_cdp_cmd(install, {"source": WATCH})
+    try:
+        page = lab.open("at_once.ipynb", [PLAN, TWIN])
+    finally:
+        lab.driver.execute_cdp_cmd(remove, script)
+    page.run(0)
+    page.wait_for(lambda: page.script("return window.drawn.within") > 0, "the first plot, by bqplot")
+    page.wait_for(lambda: page.script("return window.drawn.atOnce") > 0, "one that came at once")
+    slow, seen = page.script("return window.drawn.within"), page.script("return window.drawn.atOnce")
+    page.wait_for(lambda: page.script("return window.drawn.atOnce") > 2 * seen, "more of them")
+    assert page.script("return window.drawn.within") == slow
+    page.run(1)
+    page.wait_for(lambda: len(set(map(str, page.script(DRAWING)))) == 1, "the same picture twice")
+    (lines, ticks), twin = page.script(DRAWING)
+    assert [lines, ticks] == twin
+    assert len(lines) > 3
+    assert len(ticks) > 8
     assert not page.console()
 
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import hist
+import ipywidgets
 import numpy as np
 import pytest
 from hist import axis, storage
@@ -24,6 +25,7 @@ from mpidist.threadworld import ThreadWorld
 from mpidist.values import Results
 from mpidist_widgets import LiveHeatmap, LiveHistogram, card
 from mpidist_widgets.heatmap import whole_cells
+from mpidist_widgets.pacer import Pacer
 
 DIMUON = Path(__file__).parents[2] / "examples" / "data" / "dimuon.root"
 
@@ -561,3 +563,23 @@ def test_a_run_that_starts_again_with_other_parameters_leaves_a_ghost(tmp_path: 
     assert any(ghosts)
     assert not ghosts[-1]
     assert not plot._problem.value
+
+
+@pytest.mark.parametrize(("made", "value"), [(LiveHistogram, filled), (LiveHeatmap, lambda n: plane() * n)])
+def test_a_picture_is_one_message_also_when_axes_move(
+    made: Any, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plot, pacer, senders = made("mass"), Pacer(), []
+    pacer._on_message(None, {"painted": 0}, None)  # a page that is there
+    plot._draw(snapshot(value(1)))
+
+    def send(widget: Any, message: Any, buffers: Any = None) -> None:
+        senders.append(widget)
+
+    monkeypatch.setattr(ipywidgets.Widget, "_send", send)
+    with pacer.bundle() as bundle:  # type: ignore[union-attr]
+        plot._draw(snapshot(value(9)))
+    changed = {widget for widget, _, _ in bundle._changes}
+    assert changed >= {plot._bar if made is LiveHeatmap else plot._y_axis}
+    pacer.ask(bundle)
+    assert senders == [pacer]

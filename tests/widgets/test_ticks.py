@@ -62,7 +62,10 @@ def test_limits_move_in_rare_steps() -> None:
     limits = stepped(None, 0.0, 87.0, settle=False)
     assert limits == (0.0, 90.0)
     assert stepped(limits, 0.0, 89.0, settle=False) == limits
-    assert stepped(limits, 0.0, 91.0, settle=False) == (0.0, 100.0)
+    assert stepped(limits, 0.0, 91.0, settle=False) == (0.0, 120.0)  # 91, and some room for what comes
+    assert stepped(limits, 0.0, 91.0, settle=True) == (0.0, 100.0)
+    assert stepped((0.0, 2.0), 0.0, 2.1, settle=False, log=True)[1] == 2.5
+    assert stepped((0.0, 90.0), -10.0, 80.0, settle=False) == (-40.0, 80.0)
     assert stepped(limits, 0.0, 50.0, settle=False) == limits
     assert stepped(limits, 0.0, 50.0, settle=True) == (0.0, 50.0)
     assert stepped(limits, 0.0, 40.0, settle=False) == (0.0, 40.0)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HTML",
+    "Axis",
     "Bundle",
     "Bundled",
     "ColorScale",
@@ -92,6 +93,10 @@ class HTMLMath(Bundled, ipywidgets.HTMLMath):  # type: ignore[misc]
 
 
 class FloatProgress(Bundled, ipywidgets.FloatProgress):  # type: ignore[misc]
+    """See the module."""
+
+
+class Axis(Bundled, bqplot.Axis):  # type: ignore[misc]
     """See the module."""
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import bqplot
 import ipywidgets
 import numpy as np
 
 from .axis import axis_ticks
-from .bundle import HTML, ColorScale, HeatMap, LinearScale
+from .bundle import HTML, Axis, ColorScale, HeatMap, LinearScale
 from .card import LABEL, MARGIN, TICK_STYLE, PlotCard, row, set_ticks
 from .drawing import Cells, draw_bins, log_floor
 from .live import put
@@ -49,8 +48,8 @@ class LiveHeatmap(PlotCard):
         self._x_scale = LinearScale(min=0.0, max=1.0, allow_padding=False)
         self._y_scale = LinearScale(min=0.0, max=1.0, allow_padding=False)
         self._colour = ColorScale(colors=list(VIRIDIS), min=0.0, max=1.0)
-        self._x_axis = bqplot.Axis(scale=self._x_scale, grid_lines="none", tick_style=TICK_STYLE)
-        self._y_axis = bqplot.Axis(scale=self._y_scale, side="left", grid_lines="none", tick_style=TICK_STYLE)
+        self._x_axis = Axis(scale=self._x_scale, grid_lines="none", tick_style=TICK_STYLE)
+        self._y_axis = Axis(scale=self._y_scale, side="left", grid_lines="none", tick_style=TICK_STYLE)
         self._cells = HeatMap(
             x=np.arange(2.0),
             y=np.arange(2.0),
@@ -134,7 +133,7 @@ class LiveHeatmap(PlotCard):
             wanted = floor, max(float(np.log10(span.high)), floor + 1)
         else:
             wanted = min(span.low, 0.0), span.high
-        self._limits = low, high = stepped(self._limits, *wanted, settle=self._settled)
+        self._limits = low, high = stepped(self._limits, *wanted, settle=self._settled, log=self.options.log)
         values = drawing.values[name]
         if self.options.log:
             values = np.log10(np.maximum(values, 10.0**low))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -28,61 +29,11 @@ __all__ = ["Pacer", "live_while_blocked"]
 
 logger = logging.getLogger("mpidist")
 
-_ESM = """
-function initialize({ model }) {
-  let asked = false, gone = false, applied = Promise.resolve();
-  const seen = () => {
-    const view = model.get("view");
-    const nodes = [...document.querySelectorAll(`.${view || "none"}`)];
-    // A page of JupyterLab behind another tab, or a cell that is scrolled out of its window.
-    return !view || nodes.some((node) => node.checkVisibility({ contentVisibilityAuto: true }));
-  };
-  const look = () => {
-    if (gone) return;
-    if (!seen()) {
-      setTimeout(look, 250);
-      return;
-    }
-    requestAnimationFrame(() => {
-      asked = false;
-      model.send({ painted: model.get("picture") });
-    });
-  };
-  const acknowledge = () => {
-    if (!asked) {
-      asked = true;
-      look();
-    }
-  };
-  const give = async ({ id, data }, buffers) => {
-    let target;
-    try { target = await model.widget_manager.get_model(id); } catch { return; }  // closed meanwhile
-    await target._handle_comm_msg({ content: { data }, buffers });
-  };
-  const take = (message, buffers) => {
-    if (!message.changes) return;
-    applied = applied.then(() => {
-      let from = 0;
-      return Promise.all(message.changes.map((change) => give(change, buffers.slice(from, from += change.buffers))));
-    }).catch((error) => model.send({ refused: true, why: String(error) }));
-  };
-  model.on("msg:custom", take);
-  model.on("change:picture", acknowledge);
-  acknowledge();  // a page that was opened or reloaded late
-  return () => {
-    gone = true;
-    model.off("change:picture", acknowledge);
-    model.off("msg:custom", take);
-  };
-}
-export default { initialize };
-"""
-
 
 class Pacer(Bundled, anywidget.AnyWidget):  # type: ignore[misc]  # no type information
     """Counts pictures sent and painted: `ask`, then `wait`."""
 
-    _esm = _ESM
+    _esm = (Path(__file__).parent / "pacer.js").read_text()
     picture = traitlets.Int(0).tag(sync=True)
     view = traitlets.Unicode("").tag(sync=True)
     """The class of the elements of which one must be visible; "": the tab is enough."""

@@ -132,7 +132,7 @@ def panels_for(scene: Scene, span: Span, before: Limits | None, *, log: bool, se
     else:
         room = (HEADROOM - 1) * (span.high - span.low)
         low, high = (span.low - room if span.low < 0 or scene.profile else 0.0), span.high + room
-    values = stepped(None if before is None else before.values, low, high, settle=settle)
+    values = stepped(None if before is None else before.values, low, high, settle=settle, log=log)
     half = None
     if scene.ratios:
         half = _half(scene, 0.0 if before is None or before.half is None or settle else before.half)

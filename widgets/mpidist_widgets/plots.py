@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import bqplot
 import ipywidgets
 import numpy as np
 
 from .axis import axis_ticks
-from .bundle import LinearScale, Lines
+from .bundle import Axis, LinearScale, Lines
 from .card import GRID, LABEL, MARGIN, TICK_STYLE, PlotCard, row, set_ticks
 from .compare import Ghost, Other, beside, curves_of, ghost_of
 from .live import Follower, put
@@ -70,8 +69,8 @@ class LiveHistogram(PlotCard):
         self._offered: tuple[Any, ...] = ()
         self._x_scale = LinearScale(min=0.0, max=1.0, allow_padding=False)
         self._y_scale = LinearScale(min=0.0, max=1.0, allow_padding=False)
-        self._x_axis = bqplot.Axis(scale=self._x_scale, grid_lines="none", tick_style=TICK_STYLE)
-        self._y_axis = bqplot.Axis(
+        self._x_axis = Axis(scale=self._x_scale, grid_lines="none", tick_style=TICK_STYLE)
+        self._y_axis = Axis(
             scale=self._y_scale, side="left", grid_lines="solid", grid_color=GRID, tick_style=TICK_STYLE
         )
         self._lines = self._mark(stroke_width=1.5, fill="inside")

@@ -90,10 +90,14 @@ def browser_number(value: float) -> str:
     return np.format_float_scientific(value, trim="-", exp_digits=1)
 
 
+ROOM = 0.3
+"""An axis that has become too short grows by so much more than it must: what has grown will grow on."""
+
+
 def stepped(
-    before: tuple[float, float] | None, low: float, high: float, *, settle: bool
+    before: tuple[float, float] | None, low: float, high: float, *, settle: bool, log: bool = False
 ) -> tuple[float, float]:
-    """Limits of an axis that has to show `low` to `high`, on a grid of nice steps, about ten of them.
+    """Limits of an axis that has to show `low` to `high` (log10 if `log`), on a grid of nice steps, about ten of them.
 
     As long as the limits `before` do and are at most twice as wide, they stay: an axis moves in rare steps, and
     does not follow every picture. `settle` (the last picture) takes what the data want, so that a view opened later looks the same.
@@ -102,5 +106,7 @@ def stepped(
         fits = before[0] <= low and high <= before[1]
         if fits and high - low >= 0.5 * (before[1] - before[0]):
             return before
+        room = math.log10(1 + ROOM) if log else ROOM * (high - low)
+        low, high = low - room * (low < before[0]), high + room * (high > before[1])
     step = _nice_step((high - low) / 10)
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
