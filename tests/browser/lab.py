@@ -423,8 +423,8 @@ class Page:
         """What the page wrote to the browser's console at this level since the last call."""
         entries = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         messages = [str(entry["message"]) for entry in entries if entry["level"] == level]
-        # Chromium's remark when a page with an unsaved notebook is left; anywidget's when a pacer's model was closed (the run has
-        # ended) before the page had loaded it, which is what is believed and has not been shown.
+        # Chromium's remark when a page with an unsaved notebook is left; anywidget's when a model was closed, or a page had too much to do,
+        # before the model's script ran (see mpidist_widgets.scripted).
         known = ("beforeunload", "[anywidget] Failed to initialize model.")
         return [message for message in messages if not any(words in message for words in known)]
 

@@ -54,6 +54,11 @@ from mpidist.threadworld import ThreadWorld
 run = Run(make_plan(results), ThreadWorld(2))
 run
 """
+VIEWED = f"""{THREADS.rstrip().removesuffix("run")}
+from mpidist_widgets import RunView
+view = RunView(run)
+view
+"""
 RANKS = """
 session = md.connect(md.Local(ranks=2))
 """
@@ -195,6 +200,37 @@ def test_a_reloaded_page_goes_on(lab: Lab) -> None:
     before = percent(page)
     page.wait_for(lambda: percent(page) > before, "further progress")
     page.run(2)
+
+
+GIVEN_UP = """
+AbortSignal.timeout = () => {
+  const controller = new AbortController();
+  queueMicrotask(() => controller.abort());
+  return controller.signal;
+};
+"""
+"""Time is over at once for whoever sets one, as on a page that had too much to do (see `mpidist_widgets.scripted`)."""
+
+
+def test_a_page_that_loads_slowly_hears_the_kernel_all_the_same(lab: Lab) -> None:
+    install, remove = "Page.addScriptToEvaluateOnNewDocument", "Page.removeScriptToEvaluateOnNewDocument"
+    script = lab.driver.execute_cdp_cmd(install, {"source": GIVEN_UP})
+    try:
+        page = lab.open(next(names), [plan(40, 0.5), VIEWED, "view.cards['pt'].set(log=True)", "run.stop()"])
+    finally:
+        lab.driver.execute_cdp_cmd(remove, script)
+    page.run(0)
+    page.run(1)
+    page.wait_for(lambda: page.attribute(OUTLINE, "d"), "the first plot")
+    given_up = lab.driver.get_log("browser")  # type: ignore[no-untyped-call]
+    assert any("Failed to initialize model" in entry["message"] for entry in given_up)
+    first = percent(page)
+    page.wait_for(lambda: percent(page) > first, "a picture")
+    second = percent(page)
+    page.wait_for(lambda: percent(page) > second, "the next one, which waits until that is painted")
+    page.run(2)
+    page.wait_for(lambda: page.attribute("button.mpidist-log", "aria-pressed") == "true", "the tool's state")
+    page.run(3)
 
 
 def test_both_themes_are_readable(lab: Lab) -> None:

@@ -85,3 +85,9 @@ def test_live_while_blocked_uses_the_private_method_only_if_it_is_there() -> Non
     assert vars(comm) == {"_reply_subshell_for": None}
     live_while_blocked(Widget(None))
     live_while_blocked(Widget(object()))
+
+
+def test_scripts_are_told_which_model_is_theirs() -> None:
+    one, other = Pacer(), Pacer()
+    assert one.key == one.model_id != other.key
+    assert str(one._esm).index("const hear =") < str(one._esm).index("hear(model)")

@@ -94,4 +94,4 @@ function render({ model, el }) {
     model.off("change:said change:code", refresh);
   };
 }
-export default { render };
+export default { initialize: ({ model }) => { hear(model); }, render };

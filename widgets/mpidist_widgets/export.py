@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import hist
 import ipywidgets
 import traitlets
@@ -23,6 +22,7 @@ from .card import PlotCard
 from .code import plot_code
 from .look import Look
 from .pacer import live_while_blocked
+from .scripted import Scripted, script
 from .svg import svg
 from .wording import coverage_text
 
@@ -42,13 +42,13 @@ SCALE = 3
 """Pixels of a PNG for one of the picture's."""
 
 
-class Export(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
+class Export(Scripted):
     """The menu of one result, shown by `part`. The browser sends {"ask": key, "by": view}; an empty key closes the menu.
 
     Answers are texts (`said`, `code`) or, for pictures, a message {"by", "file", "svg", "scale"}.
     """
 
-    _esm = (_HERE / "export.js").read_text()
+    _esm = script("export.js")
     _css = (_HERE / "export.css").read_text()
     subject = traitlets.Unicode("").tag(sync=True)
     items: Any = traitlets.List().tag(sync=True)

@@ -50,6 +50,7 @@ const hasten = (model) => {
 };
 
 function initialize({ model }) {
+  hear(model);
   let asked = false, gone = false, applied = Promise.resolve();
   const shown = new Map();  // elements of the view, and whether one can see something of them
   // Behind another tab of JupyterLab, or scrolled out of the page. Asking an element itself would lay out the page once more.

@@ -14,13 +14,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 
 from .bundle import Bundle, Bundled
+from .scripted import Scripted, script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +29,10 @@ __all__ = ["Pacer", "live_while_blocked"]
 logger = logging.getLogger("mpidist")
 
 
-class Pacer(Bundled, anywidget.AnyWidget):  # type: ignore[misc]  # no type information
+class Pacer(Bundled, Scripted):
     """Counts pictures sent and painted: `ask`, then `wait`."""
 
-    _esm = (Path(__file__).parent / "pacer.js").read_text()
+    _esm = script("pacer.js")
     picture = traitlets.Int(0).tag(sync=True)
     view = traitlets.Unicode("").tag(sync=True)
     """The class of the elements of which one must be visible; "": the tab is enough."""

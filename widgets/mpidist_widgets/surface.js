@@ -150,4 +150,4 @@ function render({ model, el }) {
   for (const [names, handler] of watched) { model.on(names, handler); handler(); }
   return () => { for (const [names, handler] of watched) model.off(names, handler); };
 }
-export default { render };
+export default { initialize: ({ model }) => { hear(model); }, render };

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anywidget
 import ipywidgets
 import traitlets
 
 from .pacer import live_while_blocked
+from .scripted import Scripted, script
 
 __all__ = ["Surface"]
 
 _HERE = Path(__file__).parent
 
 
-class Surface(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
+class Surface(Scripted):
     """See the module. The kernel answers with what is under the pointer (`bin`, `tip`) and the range (`shade`, `readout`, `code`)."""
 
-    _esm = (_HERE / "surface.js").read_text()
+    _esm = script("surface.js")
     _css = (_HERE / "surface.css").read_text()
     subject = traitlets.Unicode("").tag(sync=True)
     margins = traitlets.List([0, 0, 0, 0]).tag(sync=True)

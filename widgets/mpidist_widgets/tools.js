@@ -72,4 +72,4 @@ function render({ model, el }) {
     model.off("change:state", refresh);
   };
 }
-export default { render };
+export default { initialize: ({ model }) => { hear(model); }, render };

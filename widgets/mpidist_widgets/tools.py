@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import anywidget
 import ipywidgets
 import traitlets
 
 from .pacer import live_while_blocked
+from .scripted import Scripted, script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,13 +32,13 @@ class Tool:
     options: tuple[str, ...] = field(default=())
 
 
-class Tools(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
+class Tools(Scripted):
     """Buttons and legend. `state` maps tools to values, and "hidden" to the curves that are switched off in the legend.
 
     A change in the browser is a change of `state`; an action is a message {"action": name}.
     """
 
-    _esm = (_HERE / "tools.js").read_text()
+    _esm = script("tools.js")
     _css = (_HERE / "tools.css").read_text()
     subject = traitlets.Unicode("").tag(sync=True)
     items: traitlets.List[dict[str, object]] = traitlets.List().tag(sync=True)
