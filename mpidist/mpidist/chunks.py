@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .fields import Record
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
@@ -37,7 +39,7 @@ FILE_STRIDE = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Record):
     """An entry range of one file: the unit that is read, evaluated and counted as a whole.
 
     `index` is its number in the list of all chunks, `file` the number of its file in the dataset, `sample` of

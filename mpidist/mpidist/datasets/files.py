@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from mpidist.fields import Record
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -26,7 +28,7 @@ ProblemKind = Literal["missing", "unreadable", "damaged", "no-tree", "schema"]
 
 
 @dataclass(frozen=True, slots=True)
-class FileRef:
+class FileRef(Record):
     """One tree in one file of a dataset.
 
     `sample` is the index in `Dataset.samples`; `tree` is the path of the tree in the file, empty when
@@ -44,7 +46,7 @@ class FileRef:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Baskets:
+class Baskets(Record):
     """Where the baskets of a TBranch of numbers, or of lists of numbers, lie in the file.
 
     With this a basket is read without the metadata of the tree, which uproot needs 0.3 ms a branch to
@@ -61,7 +63,7 @@ class Baskets:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ColumnInfo:
+class ColumnInfo(Record):
     """What a scan finds out about one column of one file.
 
     `boundaries` are entry numbers 0 ... entries at which the stored pieces (baskets, clusters, chunks)
@@ -76,7 +78,7 @@ class ColumnInfo:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FileInfo:
+class FileInfo(Record):
     """What a scan finds out about one file, or the problem that it has.
 
     `stamp` is what the file system said of the file before it was opened (see `storage.stamp_of`): while it says the same, nothing
