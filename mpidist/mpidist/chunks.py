@@ -37,6 +37,10 @@ __all__ = ["Chunk", "Cost", "Owners", "cut", "file_order", "order_key"]
 # Entries of different files never get the same event index, whatever files are added or repaired later.
 FILE_STRIDE = 1 << 40
 
+_EDGES: dict[bytes, NDArray[np.int64]] = {}
+"""Where files are cut, by what that depends on."""
+_MOST_EDGES = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk(Record):
@@ -115,7 +119,34 @@ def cut(files: Sequence[FileInfo], cost: Cost, *, seed: int = 0) -> tuple[Chunk,
 
 
 def file_edges(info: FileInfo, cost: Cost) -> NDArray[np.int64]:
-    """The entry numbers at which one file is cut: strictly increasing, first 0, last `info.entries`."""
+    """The entry numbers at which one file is cut: strictly increasing, first 0, last `info.entries`; nobody can change them.
+
+    Found once in a process for all files, and runs, that agree in all that this depends on: it takes 0.1 ms a file, on every rank and before its
+    first chunk.
+    """
+    key = _layout_of(info, cost)
+    edges = _EDGES.get(key)
+    if edges is None:
+        edges = _found_edges(info, cost)
+        edges.flags.writeable = False
+        if len(_EDGES) >= _MOST_EDGES:
+            _EDGES.clear()
+        _EDGES[key] = edges
+    return edges
+
+
+def _layout_of(info: FileInfo, cost: Cost) -> bytes:
+    """A digest of all that the edges of a file depend on."""
+    columns = info.columns.values()
+    digest = hashlib.blake2b(digest_size=16)
+    sizes = [(column.raw_bytes, column.boundaries.dtype.str, len(column.boundaries)) for column in columns]
+    digest.update(repr((info.entries, cost, sizes)).encode())
+    for column in columns:
+        digest.update(column.boundaries.tobytes())
+    return digest.digest()
+
+
+def _found_edges(info: FileInfo, cost: Cost) -> NDArray[np.int64]:
     raw = sum(column.raw_bytes for column in info.columns.values())
     wanted = cost.events(raw / info.entries)
     edges = _common_boundaries(info)

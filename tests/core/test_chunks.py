@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpidist import chunks as module
 from mpidist.chunks import Cost, Owners, cut, file_edges, file_order, order_key
 from mpidist.datasets import ColumnInfo, FileInfo, FileRef
 
@@ -49,6 +52,37 @@ def test_a_file_is_cut_alike_whatever_other_files_there_are(files: list[FileInfo
     together = {(c.file, c.start): (c.stop, c.key) for c in cut(files, Cost(10))}
     alone = {(c.file, c.start): (c.stop, c.key) for file in files for c in cut([file], Cost(10))}
     assert together == alone
+
+
+@given(infos(), st.integers(1, 200), st.data())
+def test_edges_that_are_known_are_those_of_the_file(
+    files: list[FileInfo], nodes: int, data: st.DataObject
+) -> None:
+    file = data.draw(st.sampled_from([each for each in files if each.entries] or [info(0, [[0, 9]], 9)]))
+    first = next(iter(file.columns.values()))
+    others = [
+        file,
+        replace(file, columns=dict(reversed(list(file.columns.items())))),
+        replace(file, columns={"c": replace(first, raw_bytes=data.draw(st.integers(0, 10**10)))}),
+        replace(file, columns={"c": replace(first, boundaries=first.boundaries[[0, -1]])}),
+        replace(file, columns={"c": replace(first, boundaries=first.boundaries.astype(np.int32))}),
+        replace(file, columns={"c": first, "d": first}),
+    ]
+    for each in (*others, *others):
+        for cost in (Cost(nodes), Cost(nodes + 1)):
+            found = file_edges(each, cost)
+            assert found.tolist() == module._found_edges(each, cost).tolist()
+            with pytest.raises(ValueError, match="read-only"):
+                found[0] = 1
+
+
+def test_what_is_known_of_edges_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: dict[bytes, object] = {}
+    monkeypatch.setattr(module, "_EDGES", known)
+    monkeypatch.setattr(module, "_MOST_EDGES", 3)
+    for entries in range(1, 20):
+        assert list(file_edges(info(0, [[0, entries]], entries), Cost(1))) == [0, entries]
+        assert 1 <= len(known) <= 3
 
 
 def refs(*samples: int) -> list[FileRef]:
