@@ -76,10 +76,7 @@ function initialize({ model }) {
     return [...shown.values()].includes(true);
   };
   const painted = new MessageChannel();  // its messages come after a frame was painted, if they are sent from within it
-  painted.port1.onmessage = () => {
-    asked = false;
-    if (!gone) model.send({ painted: model.get("picture") });
-  };
+  painted.port1.onmessage = ({ data }) => { if (!gone) model.send({ painted: data }); };
   let timer = null, frame = null;
   const look = () => {
     clearTimeout(timer);
@@ -90,7 +87,8 @@ function initialize({ model }) {
     }
     frame = requestAnimationFrame(() => {
       frame = null;
-      painted.port2.postMessage(null);
+      asked = false;
+      painted.port2.postMessage(model.get("picture"));
     });
   };
   const acknowledge = () => {
