@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -69,11 +71,30 @@ def test_edges_that_are_known_are_those_of_the_file(
         replace(file, columns={"c": first, "d": first}),
     ]
     for each in (*others, *others):
-        for cost in (Cost(nodes), Cost(nodes + 1)):
-            found = file_edges(each, cost)
-            assert found.tolist() == module._found_edges(each, cost).tolist()
+        for cost, most in itertools.product((Cost(nodes), Cost(nodes + 1)), (Cost.most_bytes, 300_000)):
+            with patch.object(Cost, "most_bytes", most):
+                found = file_edges(each, cost)
+                with patch.dict(module._EDGES, clear=True):
+                    assert found.tolist() == file_edges(each, cost).tolist()
             with pytest.raises(ValueError, match="read-only"):
                 found[0] = 1
+
+
+def test_edges_that_are_known_are_not_those_of_a_file_that_differs_a_little() -> None:
+    one, other = np.array([0, 30_000, 100_000]), np.array([0, 70_000, 100_000])
+
+    def of(first: int, second: int) -> list[int]:
+        columns = {"a": ColumnInfo(one, first, 1, "float"), "b": ColumnInfo(other, second, 1, "float")}
+        file = FileInfo(refs(0)[0], 100_000, "id", columns)
+        with patch.object(Cost, "longest", 0.02), patch.object(Cost, "shortest", 0.02):
+            return list(file_edges(file, Cost(1)))
+
+    assert 30_000 in of(80_000_000, 20_000_000)  # where the largest column has a boundary
+    assert 70_000 in of(20_000_000, 80_000_000)
+    clusters = info(0, [[0, 50_000, 100_000]], 100_000, 1000.0)
+    assert len(file_edges(clusters, Cost(1))) > 3
+    with patch.object(Cost, "most_bytes", 300_000_000):  # as many events are wanted, and more are allowed
+        assert list(file_edges(clusters, Cost(1))) == [0, 50_000, 100_000]
 
 
 def test_what_is_known_of_edges_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
