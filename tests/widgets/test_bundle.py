@@ -100,6 +100,23 @@ def test_what_a_page_refuses_is_sent_again_by_each(monkeypatch: pytest.MonkeyPat
     assert pacer.bundle() is None  # and it is not tried again
 
 
+def test_a_page_that_missed_something_gets_the_state_of_all_that_was_in_bundles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text, lines, other, pacer = HTML(), Lines(), HTML(), ready()
+    messages = Messages(monkeypatch, text, lines, other, pacer)
+    for widget, name, value in ((text, "value", "a"), (lines, "y", np.array([1.0]))):
+        with opened(pacer) as bundle:
+            setattr(widget, name, value)
+        pacer.ask(bundle)
+    other.value = "sent by itself"
+    messages.sent.clear()
+    pacer._on_message(None, {"missed": True}, None)
+    assert {widget for widget, _, _ in messages.sent} == {text, lines}
+    states = {widget: data["state"] for widget, data, _ in messages.sent}
+    assert states[text]["value"] == "a"
+
+
 def test_a_page_that_never_answered_gets_no_bundle() -> None:
     assert Pacer().bundle() is None
 

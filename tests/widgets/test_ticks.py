@@ -78,3 +78,20 @@ def test_limits_contain_what_they_must_show(low: float, width: float) -> None:
     assert bottom <= low + slack
     assert top >= low + width - slack
     assert top - bottom <= 1.5 * width
+
+
+@given(
+    st.tuples(st.floats(-100, 100), st.floats(0.1, 100)),
+    st.tuples(st.floats(-100, 100), st.floats(0.1, 100)),
+    st.booleans(),
+)
+def test_limits_that_have_moved_stay(
+    before: tuple[float, float],
+    now: tuple[float, float],
+    log: bool,
+) -> None:
+    low, high = now[0], now[0] + now[1]
+    limits = stepped((before[0], before[0] + before[1]), low, high, settle=False, log=log)
+    assert limits[0] <= low + 1e-6
+    assert high <= limits[1] + 1e-6
+    assert stepped(limits, max(low, limits[0]), min(high, limits[1]), settle=False, log=log) == limits

@@ -1,6 +1,6 @@
 """Many widgets' changes in one message: what a picture of a run costs the kernel, the server and the page is mostly messages.
 
-Within `with Bundle() as bundle:` the changes of the widgets below are kept instead of sent; `Pacer.wait` sends them all, and the page
+Within `with Bundle() as bundle:` the changes of the widgets below are kept instead of sent; `Pacer.ask` sends them all, and the page
 gives each model its own, in order. Other widgets, and other threads, send theirs at once as always. The classes are those of ipywidgets and
 bqplot, also for the page; only what is sent by way of `_send` differs.
 """
@@ -50,6 +50,11 @@ class Bundle:
     def add(self, widget: Bundled, message: dict[str, Any], buffers: Sequence[Any]) -> None:
         """Keep what `widget` would have sent."""
         self._changes.append((widget, message, buffers))
+
+    @property
+    def widgets(self) -> set[Any]:
+        """Those that have changes in it."""
+        return {widget for widget, _, _ in self._changes}
 
     def packed(self) -> tuple[list[dict[str, Any]], list[Any]]:
         """The changes as one message has them: `{"id", "data", "buffers": how many}` for each, and all buffers in a row."""

@@ -2,14 +2,14 @@
 
 // bqplot (0.13) lets d3 animate each change, also if that is to take no time: then it comes a frame later, and d3 interpolates between long
 // texts for it; and it sets all styles again with each change of numbers. With twenty plots that is more than all the rest. These do the same
-// at once, and only what has changed, for marks that have nothing but lines; all others are drawn as bqplot does.
+// at once, and only what has changed, for marks that have nothing but lines; all others are drawn as bqplot does. What bqplot's selectors of points
+// look up (`xPixels`, ...) is left as it was.
 const AT_ONCE = {
   Lines(view) {
     const { update_line_xy, draw } = view;
     if (!update_line_xy || !draw) return;
-    const plain = () => view.line && view.scales?.x && view.scales.y && view.model.get("fill") === "inside"
+    const plain = () => view.line && view.scales?.x && view.scales.y && ["inside", "none"].includes(view.model.get("fill"))
       && view.model.get("labels_visibility") === "none" && !view.model.get("marker");
-    view.d3el?.selectAll(".curve").selectAll("path").interrupt("update_line_xy");
     view.update_line_xy = function (animate) {
       if (!plain()) return update_line_xy.call(this, animate);
       const { x, y } = this.scales;
@@ -22,6 +22,9 @@ const AT_ONCE = {
       curves.data(this.model.mark_data);
       this.update_line_xy(animate);
     };
+    if (!plain()) return;
+    view.d3el.selectAll(".curve").selectAll("path").interrupt("update_line_xy");  // of the change that has just come
+    view.update_line_xy();
   },
   Axis(view) {
     const { set_tick_values } = view;
@@ -31,31 +34,38 @@ const AT_ONCE = {
       this.g_axisline = null;  // it draws only what is there
       try { set_tick_values.call(this, animate); } finally { this.g_axisline = drawn; }
       if (!drawn) return;
-      drawn.interrupt("set_tick_values").call(this.axis);
+      drawn.interrupt("set_tick_values").selectAll("*").interrupt("set_tick_values");
+      drawn.call(this.axis);
       this.apply_tick_styling();
     };
+    view.stopListening(view.model, "change:tick_values");  // which calls the method that was there
+    view.listenTo(view.model, "change:tick_values", () => view.set_tick_values());
+    view.set_tick_values();
   },
 };
-const hastened = new WeakSet();
+const DONE = Symbol.for("mpidist.at_once");  // for all pacers of a page, each of which has a script of its own
 const hasten = (model) => {
   const change = model.get("_view_module") === "bqplot" && AT_ONCE[model.get("_view_name")];
   if (!change) return;
   for (const made of Object.values(model.views ?? {})) {
     Promise.resolve(made).then((view) => {
-      if (hastened.has(view)) return;
-      hastened.add(view);
+      if (view[DONE]) return;
+      view[DONE] = true;
       change(view);
-    }).catch(() => {});  // closed meanwhile
+    }).catch((error) => console.debug("mpidist: a view is drawn as bqplot does", error));
   }
 };
 
 function initialize({ model }) {
-  hear(model);
+  hear(model).then((missed) => { if (missed) model.send({ missed }); });
   let asked = false, gone = false, applied = Promise.resolve();
   const shown = new Map();  // elements of the view, and whether one can see something of them
   // Behind another tab of JupyterLab, or scrolled out of the page. Asking an element itself would lay out the page once more.
   const observer = new IntersectionObserver((entries) => {
-    for (const { target, isIntersecting } of entries) shown.set(target, isIntersecting);
+    for (const { target, isIntersecting, rootBounds } of entries) {
+      // Without rootBounds (a frame of another origin) bqplot's figures have seen that it is false for what is there.
+      shown.set(target, isIntersecting || (!rootBounds && target.checkVisibility()));
+    }
     look();
   });
   const seen = () => {

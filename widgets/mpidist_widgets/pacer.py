@@ -1,6 +1,6 @@
 """Pacing by the browser: the next picture is sent when the last one was painted.
 
-A tiny widget without a view acknowledges each picture from `requestAnimationFrame`. A hidden browser tab runs no
+A tiny widget without a view acknowledges each picture when the frame with it was painted. A hidden browser tab runs no
 animation frames, so it sends nothing and the kernel holds back; a view behind another tab of JupyterLab, or scrolled out of the
 page, is not acknowledged until it shows again. Otherwise bqplot would queue a
 transition for each update, memory would grow and the tab would freeze when it is shown again.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import traitlets
@@ -49,6 +50,8 @@ class Pacer(Bundled, Scripted):
         self._wake = threading.Event()
         self._released = False
         self._bundle: Bundle | None = None
+        self._carried: weakref.WeakSet[Any] = weakref.WeakSet()
+        """The widgets whose changes have gone in bundles."""
         self.carries = True
         """Whether the page takes bundles, as far as is known."""
         self.on_msg(self._on_message)
@@ -69,6 +72,10 @@ class Pacer(Bundled, Scripted):
             self._wake.set()
         if "refused" in content:
             self._resend(str(content.get("why")))
+        if "missed" in content:
+            # A page that was slow to begin has not heard what other widgets had to say.
+            for widget in list(self._carried):
+                widget.send_state()
 
     def _resend(self, why: str) -> None:
         """Send the last picture as widgets do: this page's libraries know no other way."""
@@ -97,6 +104,7 @@ class Pacer(Bundled, Scripted):
         if bundle is None:
             self.picture += 1
             return
+        self._carried.update(bundle.widgets)
         with bundle:
             self.picture += 1
         changes, buffers = bundle.packed()

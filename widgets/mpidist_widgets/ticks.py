@@ -107,6 +107,12 @@ def stepped(
         if fits and high - low >= 0.5 * (before[1] - before[0]):
             return before
         room = math.log10(1 + ROOM) if log else ROOM * (high - low)
-        low, high = low - room * (low < before[0]), high + room * (high > before[1])
+        wider = _on_grid(low - room * (low < before[0]), high + room * (high > before[1]))
+        if high - low >= 0.5 * (wider[1] - wider[0]):  # else they would not stay
+            return wider
+    return _on_grid(low, high)
+
+
+def _on_grid(low: float, high: float) -> tuple[float, float]:
     step = _nice_step((high - low) / 10)
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
