@@ -324,6 +324,27 @@ def test_a_detached_run_goes_on_when_its_ranks_were_too_busy_to_be_attached(
     ended(session, state)
 
 
+def test_ranks_that_wait_for_others_which_never_got_the_run_are_ended(
+    kernel: Callable[[str], Kernel], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = kernel(
+        "session, run = started(md.Local(ranks=2))\n"
+        "from mpidist.spmd import engine\n"
+        "session.worlds[0].client[[0]].apply_async(engine.execute, 'torn', 10**6, b'')\n"  # the kernel ends before the other's message
+        "time.sleep(1); print('sent', flush=True); time.sleep(300)"
+    )
+    name = first.line()
+    assert first.line() == "sent"
+    (record,) = session_of(name).records
+    first.kill()
+    with monkeypatch.context() as patch:
+        patch.setattr("mpidist.world.world.BUSY_SECONDS", 8.0)  # the run before it ends a chunk and is paused
+        with pytest.raises(WorldError, match=r"never heard of it\. They are ended\. Hint: connect again"):
+            md.attach(name)
+    until(lambda: not marked(record.name))
+    assert not [file.name for file in state.iterdir() if record.name in file.name]
+
+
 def test_ranks_that_were_too_busy_to_be_attached_end_with_their_session(
     kernel: Callable[[str], Kernel],
     attach: Callable[..., md.Session],
@@ -374,7 +395,9 @@ def test_a_detached_run_that_is_retried_on_another_session_is_found_there_and_on
         "session, run = started(md.Local(ranks=1))\n"
         "run.stop(); run.wait()\n"
         "other = md.connect(md.Local(ranks=2))\n"
+        "before = run.progress.events_done\n"
         "run.retry(other)\n"
+        "while run.progress.events_done == before: time.sleep(0.01)\n"  # all of its ranks have got it
         "print(other.id, run.state, flush=True); time.sleep(300)"
     )
     left = first.line()

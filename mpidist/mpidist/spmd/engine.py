@@ -155,9 +155,8 @@ def install() -> dict[str, object]:
             _words.hear(task, word, hold)
         if word == "stop":
             threading.Thread(target=_hurry, args=(task,), name="mpidist-hurry", daemon=True).start()
-        kernel.session.send(
-            stream, "mpidist_word_reply", content={"status": "ok"}, parent=parent, ident=ident
-        )
+        content = {"status": "ok", "running": _words.running, "newest": _words.newest}
+        kernel.session.send(stream, "mpidist_word_reply", content=content, parent=parent, ident=ident)
 
     def on_usage(stream: Any, ident: Any, parent: Any) -> None:
         content = {"status": "ok", **usage()}

@@ -56,6 +56,16 @@ OWNER_SECONDS = 1.0
 """How often a world looks whether another kernel has attached it."""
 
 
+class _SentInPart(WorldError):
+    """Some ranks are in a task that others never got."""
+
+
+def _in_part(states: list[dict[str, Any]]) -> bool:
+    """Whether a rank is at a task that another, which is free, has never seen."""
+    latest = max((state["running"] for state in states), default=0)
+    return any(not state["running"] and state["newest"] < latest for state in states)
+
+
 class World:
     """Ranks that are up, verified and ready for tasks. Made by `World.start` or `World.attach`.
 
@@ -141,7 +151,8 @@ class World:
         """Connect to ranks that this process has claimed (see `SessionInfo.claim`); they keep their variables.
 
         Detached runs that are at work there are paused, others are told to leave. Raises WorldError, and ends the ranks, if they
-        cannot be reached; if they are only busy, they are left alone. A job that still waits is waited for, as `tell` is told.
+        cannot be reached, or wait for each other for ever; if they are only busy, they are left alone. A job that still waits is waited
+        for, as `tell` is told.
         """
         world = cls(Assembly.found(record))
         try:
@@ -155,6 +166,9 @@ class World:
         try:
             world._hold()
             world._begin(ATTACH_SECONDS)
+        except _SentInPart:
+            world.close()
+            raise
         except BaseException:
             world.disconnect()
             raise
@@ -177,6 +191,11 @@ class World:
                     self._tell(0, word, hold)  # whatever runs now
                 answer.wait(HOLD_SECONDS)
             if not answer.ready():
+                if _in_part(self._let_go_on(hold)):
+                    raise _SentInPart(
+                        f"the kernel ended while it sent a run to the ranks on {self.place}: some wait in it for others that have never "
+                        "heard of it. They are ended. Hint: connect again, and start the run anew."
+                    )
                 raise WorldError(
                     f"the ranks on {self.place} are busy and do not answer. Hint: try again when what runs there has ended."
                 )
@@ -185,11 +204,12 @@ class World:
                 self._let_go_on(hold)
             raise
 
-    def _let_go_on(self, hold: str) -> None:
-        """Take back what was said to hold the ranks; they answer also while they are busy."""
+    def _let_go_on(self, hold: str) -> list[dict[str, Any]]:
+        """Take back what was said to hold the ranks; they answer also while they are busy, with the tasks they are at and have seen."""
         told = self._tell(0, engine.LET_GO, hold)
         with contextlib.suppress(Exception):  # one that does not answer has gone, or is stopped
-            told.result(LET_GO_SECONDS)
+            return [reply["content"] for reply in told.result(LET_GO_SECONDS)]
+        return []
 
     def _begin(self, timeout: float) -> None:
         """Verify the ranks; from then on they are watched."""
