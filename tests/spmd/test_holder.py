@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import time
@@ -170,7 +171,8 @@ def test_it_is_told_when_ranks_that_are_held_are_lost(place: Path) -> None:
     (info,) = md.sessions()
     os.kill(info.records[0].engines[1], signal.SIGKILL)
     ended = until("ended", asked.session)
-    assert "rank 1" in ended.words
+    # mpiexec kills the other one within milliseconds: which was first is a guess, and said to be one.
+    assert re.search(r"a rank of 2 on this machine .* has ended, probably rank [01] .*Killed", ended.words)
     assert gone(ended.holder)
     assert md.sessions() == ()
     drop(asked.session)
