@@ -307,7 +307,7 @@ def test_a_detached_run_goes_on_when_its_ranks_were_too_busy_to_be_attached(
     until(lambda: all((folder / f"held-{pid}").exists() for pid in record.engines))
     first.kill()
     with monkeypatch.context() as patch:
-        patch.setattr("mpidist.world.world.BUSY_SECONDS", 1.0)
+        patch.setattr("mpidist.world.hold.BUSY_SECONDS", 1.0)
         with pytest.raises(WorldError, match=r"are busy and do not answer\. Hint: try again"):
             md.attach(name)
     (folder / "fast").touch()
@@ -338,7 +338,7 @@ def test_ranks_that_wait_for_others_which_never_got_the_run_are_ended(
     (record,) = session_of(name).records
     first.kill()
     with monkeypatch.context() as patch:
-        patch.setattr("mpidist.world.world.BUSY_SECONDS", 8.0)  # the run before it ends a chunk and is paused
+        patch.setattr("mpidist.world.hold.BUSY_SECONDS", 8.0)  # the run before it ends a chunk and is paused
         with pytest.raises(WorldError, match=r"never heard of it\. They are ended\. Hint: connect again"):
             md.attach(name)
     until(lambda: not marked(record.name))
@@ -359,7 +359,7 @@ def test_ranks_that_were_too_busy_to_be_attached_end_with_their_session(
     until((folder / f"held-{busy.engines[0]}").exists)
     first.kill()
     with monkeypatch.context() as patch:
-        patch.setattr("mpidist.world.world.BUSY_SECONDS", 10.0)  # the free one ends a chunk
+        patch.setattr("mpidist.world.hold.BUSY_SECONDS", 10.0)  # the free one ends a chunk
         with pytest.warns(UserWarning, match="goes on without some of its ranks: .* are busy"):
             session = attach(name)
     assert [world.name for world in session.worlds] == [free.name]

@@ -15,6 +15,7 @@ import time
 import warnings
 import weakref
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import cloudpickle
@@ -26,6 +27,7 @@ from mpidist.world.assembly import Assembly
 from mpidist.world.autopsy import all_said, cause, running
 from mpidist.world.countdown import Countdown
 from mpidist.world.flight import Flight
+from mpidist.world.hold import LEAVE, PAUSE, SentInPart, hold
 from mpidist.world.launcher import STOP_SECONDS, Otherwise
 from mpidist.world.pulse import Pulse, quiet_words
 from mpidist.world.registry import Record, start_keeper
@@ -47,23 +49,8 @@ WATCH_SECONDS = 0.25
 LAST_WORDS_SECONDS = 1.5
 """How long mpiexec may take to say which rank has died."""
 ATTACH_SECONDS = 30.0
-BUSY_SECONDS = 30.0
-"""How long ranks may go on with what they are busy with until a kernel that wants to attach them gives up."""
-HOLD_SECONDS = 0.25
-LET_GO_SECONDS = 5.0
-"""How long busy ranks may take to answer that they go on."""
 OWNER_SECONDS = 1.0
 """How often a world looks whether another kernel has attached it."""
-
-
-class _SentInPart(WorldError):
-    """Some ranks are in a task that others never got."""
-
-
-def _in_part(states: list[dict[str, Any]]) -> bool:
-    """Whether a rank is at a task that another, which is free, has never seen."""
-    latest = max((state["running"] for state in states), default=0)
-    return any(not state["running"] and state["newest"] < latest for state in states)
 
 
 class World:
@@ -164,52 +151,16 @@ class World:
             world.close()
             raise
         try:
-            world._hold()
+            words = PAUSE if any(record.runs.glob("*")) else LEAVE
+            hold(world.client, partial(world._tell, 0), words, world.place)
             world._begin(ATTACH_SECONDS)
-        except _SentInPart:
+        except SentInPart:
             world.close()
             raise
         except BaseException:
             world.disconnect()
             raise
         return world
-
-    def _hold(self) -> None:
-        """Make whatever runs on the ranks come to an end, one task after another, until they answer.
-
-        Runs that go on without a kernel are only paused, and not even that if it takes too long: nobody would let them go on. Others would
-        have nobody to tell their results.
-        """
-        # A rank alone has no collective that it could leave.
-        words = ("pause",) if any(self._record.runs.glob("*")) else (engine.ABANDON, "stop")
-        hold = os.urandom(8).hex()
-        answer = self.client[:].apply_async(engine.let_go, hold)
-        deadline = time.monotonic() + BUSY_SECONDS
-        try:
-            while not answer.ready() and time.monotonic() < deadline:
-                for word in words:
-                    self._tell(0, word, hold)  # whatever runs now
-                answer.wait(HOLD_SECONDS)
-            if not answer.ready():
-                if _in_part(self._let_go_on(hold)):
-                    raise _SentInPart(
-                        f"the kernel ended while it sent a run to the ranks on {self.place}: some wait in it for others that have never "
-                        "heard of it. They are ended. Hint: connect again, and start the run anew."
-                    )
-                raise WorldError(
-                    f"the ranks on {self.place} are busy and do not answer. Hint: try again when what runs there has ended."
-                )
-        except BaseException:
-            if words == ("pause",):  # a rank that has left the others' collectives cannot come back
-                self._let_go_on(hold)
-            raise
-
-    def _let_go_on(self, hold: str) -> list[dict[str, Any]]:
-        """Take back what was said to hold the ranks; they answer also while they are busy, with the tasks they are at and have seen."""
-        told = self._tell(0, engine.LET_GO, hold)
-        with contextlib.suppress(Exception):  # one that does not answer has gone, or is stopped
-            return [reply["content"] for reply in told.result(LET_GO_SECONDS)]
-        return []
 
     def _begin(self, timeout: float) -> None:
         """Verify the ranks; from then on they are watched."""
