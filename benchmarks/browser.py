@@ -155,8 +155,8 @@ def main() -> None:
     tenth = options.updates // 10
     cells += [UPDATES.replace("COUNT", str(tenth)), UPDATES.replace("COUNT", str(options.updates - tenth))]
     with tempfile.TemporaryDirectory() as folder, Lab(Path(folder), window=(2000, 2600)) as lab:
-        lab.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": PAINTED})
-        page = lab.open("browser.ipynb", cells)
+        with lab.before_pages(PAINTED):
+            page = lab.open("browser.ipynb", cells)
         page.run(0)
         page.run(1)
         page.wait_for(lambda: percent(page) >= 1, "the run", timeout=60)

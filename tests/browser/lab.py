@@ -261,6 +261,15 @@ class Lab:
         return page
 
     @contextmanager
+    def before_pages(self, script: str) -> Iterator[None]:
+        """Pages that are opened meanwhile run `script` before any of their own."""
+        known = self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+        try:
+            yield
+        finally:
+            self.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", known)
+
+    @contextmanager
     def hurry(self) -> Iterator[None]:
         """Meanwhile there is a file "fast" beside the notebooks: what makes their chunks slow looks for it."""
         file = self.notebooks / "fast"

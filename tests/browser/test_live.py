@@ -213,12 +213,8 @@ AbortSignal.timeout = () => {
 
 
 def test_a_page_that_loads_slowly_hears_the_kernel_all_the_same(lab: Lab) -> None:
-    install, remove = "Page.addScriptToEvaluateOnNewDocument", "Page.removeScriptToEvaluateOnNewDocument"
-    script = lab.driver.execute_cdp_cmd(install, {"source": GIVEN_UP})
-    try:
+    with lab.before_pages(GIVEN_UP):
         page = lab.open(next(names), [plan(40, 0.5), VIEWED, "view.cards['pt'].set(log=True)", "run.stop()"])
-    finally:
-        lab.driver.execute_cdp_cmd(remove, script)
     page.run(0)
     page.run(1)
     page.wait_for(lambda: page.attribute(OUTLINE, "d"), "the first plot")

@@ -176,12 +176,8 @@ twin
 
 
 def test_pictures_come_at_once_and_are_what_bqplot_draws_by_itself(lab: Lab) -> None:
-    install, remove = "Page.addScriptToEvaluateOnNewDocument", "Page.removeScriptToEvaluateOnNewDocument"
-    script = lab.driver.execute_cdp_cmd(install, {"source": WATCH})
-    try:
+    with lab.before_pages(WATCH):
         page = lab.open("at_once.ipynb", [PLAN.replace("ratio=True", "ratio=True, project=False"), TWIN])
-    finally:
-        lab.driver.execute_cdp_cmd(remove, script)
     page.run(0)
     page.wait_for(lambda: page.script("return window.drawn.within") > 0, "the first plot, by bqplot")
     page.wait_for(lambda: page.script("return window.drawn.atOnce") > 0, "one that came at once")

@@ -33,7 +33,7 @@ logger = logging.getLogger("mpidist")
 class Pacer(Bundled, Scripted):
     """Counts pictures sent and painted: `ask`, then `wait`."""
 
-    _esm = script("pacer.js")
+    _esm = script("at_once.js", "pacer.js")
     picture = traitlets.Int(0).tag(sync=True)
     view = traitlets.Unicode("").tag(sync=True)
     """The class of the elements of which one must be visible; "": the tab is enough."""

@@ -18,9 +18,9 @@ __all__ = ["Scripted", "script"]
 _HERE = Path(__file__).parent
 
 
-def script(name: str) -> str:
-    """The JavaScript of a widget: that of the file `name` beside this one, which exports what anywidget wants."""
-    return (_HERE / "hear.js").read_text() + (_HERE / name).read_text()
+def script(*names: str) -> str:
+    """The JavaScript of a widget: the files `names` beside this one, in order; the last exports what anywidget wants."""
+    return "\n".join((_HERE / name).read_text() for name in ("hear.js", *names))
 
 
 class Scripted(anywidget.AnyWidget):  # type: ignore[misc]  # no type information
